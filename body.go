@@ -1,0 +1,142 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/f737063d/caddy-connector/internal/header"
+)
+
+// errStalled ends a request whose upstream neither takes the next piece of the
+// body nor answers.
+var errStalled = errors.New("the upstream takes no more of the body")
+
+// requestBody is the client's body on its way to the upstream: bounded, with
+// its trailers, and under watch.
+type requestBody struct {
+	io.ReadCloser
+	inbound  *http.Request // net/http puts the trailers here when the body ends
+	trailer  http.Header   // of the outbound request
+	withheld header.Set
+	max      int64
+	watch    watch
+	failure  atomic.Pointer[error] // why the client's body could not be read
+}
+
+// needsWatch reports whether a request needs a requestBody. Without a body,
+// net/http's own response_header_timeout is enough; only over HTTP/3 there is
+// none.
+func needsWatch(r *http.Request, versions []string) bool {
+	return r.ContentLength != 0 || slices.Equal(versions, []string{"3"})
+}
+
+func (ex *exchange) newRequestBody(cancel context.CancelCauseFunc) *requestBody {
+	h := ex.handler
+	b := &requestBody{inbound: ex.inbound, withheld: h.withheld, max: h.MaxBody}
+	b.watch.start(time.Duration(h.transport.ResponseHeaderTimeout), cancel)
+	return b
+}
+
+// attach makes b the body of the outbound request.
+func (b *requestBody) attach(out *http.Request) {
+	if out.Body == nil {
+		return
+	}
+	b.ReadCloser = http.MaxBytesReader(nil, out.Body, b.max)
+	out.Body = b
+	if b.inbound.Trailer == nil && b.inbound.ContentLength >= 0 {
+		return // no trailers can come
+	}
+	if out.Trailer == nil {
+		out.Trailer = make(http.Header)
+	}
+	b.trailer = out.Trailer
+	b.withheld.Strip(b.trailer)
+	if len(b.trailer) > 0 {
+		// trailers need chunks
+		out.ContentLength = -1
+		out.Header.Del("Content-Length")
+	}
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.watch.pause() // what the client does now is not the upstream's fault
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		b.copyTrailers()
+	case err != nil:
+		b.failure.CompareAndSwap(nil, &err)
+	}
+	b.watch.resume()
+	return n, err
+}
+
+// copyTrailers runs in the last Read, before the transport writes them.
+func (b *requestBody) copyTrailers() {
+	if b.trailer == nil {
+		return
+	}
+	clear(b.trailer)
+	for name, values := range b.inbound.Trailer {
+		if !b.withheld.Has(name) {
+			b.trailer[name] = slices.Clone(values)
+		}
+	}
+}
+
+// answered ends the watch; the body may go on, as in gRPC streams.
+func (b *requestBody) answered() {
+	if b != nil {
+		b.watch.stop()
+	}
+}
+
+// failed returns why the client's body could not be read, or nil.
+func (b *requestBody) failed() error {
+	if b == nil {
+		return nil
+	}
+	if err := b.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// watch cancels a request when the upstream is silent for too long.
+// response_header_timeout begins only when the whole body is written, so
+// an upstream that stops reading would hold the request forever.
+type watch struct {
+	timer   *time.Timer
+	timeout time.Duration
+	over    atomic.Bool
+}
+
+func (w *watch) start(timeout time.Duration, cancel context.CancelCauseFunc) {
+	w.timeout = timeout
+	w.timer = time.AfterFunc(timeout, func() {
+		// a resume that crosses a stop may arm the timer once more
+		if !w.over.Load() {
+			cancel(errStalled)
+		}
+	})
+}
+
+func (w *watch) pause() { w.timer.Stop() }
+
+func (w *watch) resume() {
+	if !w.over.Load() {
+		w.timer.Reset(w.timeout)
+	}
+}
+
+func (w *watch) stop() {
+	w.over.Store(true)
+	w.timer.Stop()
+}

@@ -1,0 +1,204 @@
+package connector
+
+import (
+	"context"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
+)
+
+// exchange is one request on its way to a service, and the answer on its way
+// back. The standard library's ReverseProxy does the proxying; it runs rewrite
+// after it has removed the hop-by-hop headers, so that what rewrite sets cannot
+// be removed by the client.
+type exchange struct {
+	handler *Handler
+	service *Service
+	userID  string
+	repl    *caddy.Replacer
+	logged  *caddyhttp.ExtraLogFields
+	inbound *http.Request
+
+	target  url.URL // where the request goes
+	writer  responseWriter
+	body    *requestBody
+	start   time.Time
+	status  int
+	trailer http.Header // of the upstream's answer
+}
+
+// serve admits the request and forwards it. The rest is the escaped path behind
+// the service id.
+func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
+	if refused := ex.admit(w, rest); refused != nil {
+		ex.service.measured().count(refused.Status)
+		return reject(w, refused)
+	}
+	ex.writer = responseWriter{ResponseWriter: w, withheld: ex.handler.headers.Set()}
+
+	r := ex.inbound
+	if needsWatch(r, ex.handler.transport.Versions) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		ex.body = ex.newRequestBody(cancel)
+		defer ex.body.watch.stop()
+		r = r.WithContext(ctx)
+	}
+
+	proxy := httputil.ReverseProxy{
+		Rewrite:        ex.rewrite,
+		Transport:      ex.handler.transport,
+		BufferPool:     &ex.handler.buffers,
+		ErrorLog:       ex.handler.errorLog,
+		ModifyResponse: ex.modifyResponse,
+		ErrorHandler:   ex.fail,
+	}
+	defer ex.finish()
+	ex.start = time.Now()
+	proxy.ServeHTTP(&ex.writer, r)
+	return nil
+}
+
+// admit checks what can be known before the upstream is asked.
+func (ex *exchange) admit(w http.ResponseWriter, rest string) *problem.Problem {
+	r := ex.inbound
+	if r.Method == http.MethodTrace {
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		return errTrace
+	}
+	if err := rawpath.Check(rest); err != nil || strings.Contains(r.URL.RawQuery, "#") {
+		return errInvalidPath
+	}
+	ex.target.Scheme, ex.target.Host = ex.service.proxyURL.Scheme, ex.service.proxyURL.Host
+	ex.target.RawQuery, ex.target.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
+	if err := rawpath.Set(&ex.target, rawpath.Join(ex.service.basePath, rest)); err != nil {
+		return errInvalidPath
+	}
+	if hasLoopMark(r.Header, ex.service.loopMark) {
+		return errLoop
+	}
+	if r.ContentLength > ex.handler.MaxBody {
+		return errBodyTooLarge
+	}
+	if !isPrintable(r.Header.Get("Upgrade")) {
+		return errInvalidUpgrade
+	}
+	return nil
+}
+
+// rewrite makes the outbound request.
+func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
+	in, out := pr.In, pr.Out
+	out.URL = &ex.target
+	out.Host = "" // the target's
+	out.RequestURI = ""
+
+	forward(in, out)
+	ex.handler.withheld.Strip(out.Header)
+	ex.handler.headers.Write(out.Header, ex.service.secret, ex.userID)
+	out.Header["Cdn-Loop"] = append(out.Header["Cdn-Loop"], ex.service.loopMark)
+	if isConnectCall(in.Method, &ex.target, ex.service.basePath) {
+		// the answer is read, and must not come compressed
+		out.Header.Set("Accept-Encoding", "identity")
+	}
+	if ex.body != nil {
+		ex.body.attach(out)
+	}
+}
+
+// modifyResponse takes over the answer's header. It moves it to the client's
+// instead of leaving the copy to ReverseProxy, which saves a map of slices per
+// request.
+func (ex *exchange) modifyResponse(res *http.Response) error {
+	latency := time.Since(ex.start)
+	ex.status = res.StatusCode
+	ex.service.measured().upstream.Observe(latency.Seconds())
+	ex.repl.Set("http.connector.upstream.latency", latency)
+	ex.repl.Set("http.connector.upstream.latency_ms", latency.Seconds()*1e3)
+	if ex.logged != nil {
+		ex.logged.Add(zap.Duration("upstream_latency", latency))
+	}
+	if c := ex.handler.logger.Check(zapcore.DebugLevel, "upstream answered"); c != nil {
+		c.Write(zap.String("service_id", ex.service.id), zap.Int("status", res.StatusCode), zap.Duration("latency", latency))
+	}
+	ex.body.answered()
+
+	if isConnectCall(ex.inbound.Method, &ex.target, ex.service.basePath) {
+		if err := checkConnectAnswer(res); err != nil {
+			return err
+		}
+	}
+
+	ex.handler.headers.Set().Strip(res.Header)
+	ex.handler.headers.Set().Strip(res.Trailer)
+	ex.trailer = res.Trailer
+	ex.writer.begin(res)
+	return nil
+}
+
+// fail answers when there is no answer of the upstream to pass on.
+func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
+	failure := ex.classify(out.Context(), err)
+	ex.status = failure.problem.Status
+	if ex.writer.hijacked {
+		return // there is no HTTP left to answer in
+	}
+	w := ex.writer.ResponseWriter
+	if failure.problem == errClientGone {
+		w.WriteHeader(failure.problem.Status)
+		return
+	}
+	if failure.problem.Status >= http.StatusInternalServerError {
+		if c := ex.handler.logger.Check(zapcore.ErrorLevel, "upstream failed"); c != nil {
+			c.Write(zap.String("service_id", ex.service.id), zap.String("code", failure.problem.Code),
+				zap.String("error", failure.text), zap.Duration("duration", time.Since(ex.start)))
+		}
+	}
+	_ = reject(w, failure.problem)
+}
+
+// finish runs when the answer is over, also when ReverseProxy gives up in its
+// middle by panicking with http.ErrAbortHandler.
+func (ex *exchange) finish() {
+	ex.service.measured().count(ex.status)
+	if len(ex.trailer) > 0 {
+		ex.handler.headers.Set().StripTrailers(ex.writer.ResponseWriter.Header())
+	}
+	if aborted := recover(); aborted != nil {
+		// let the client have what has come so far
+		_ = http.NewResponseController(ex.writer.ResponseWriter).Flush()
+		panic(aborted)
+	}
+}
+
+// isPrintable reports whether s is visible ASCII and spaces, as ReverseProxy
+// asks of a protocol name.
+func isPrintable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}
+
+// bufferPool lends ReverseProxy the buffers through which bodies are copied.
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) Get() []byte {
+	if buf, ok := p.pool.Get().(*[copyBufferSize]byte); ok {
+		return buf[:]
+	}
+	return new([copyBufferSize]byte)[:]
+}
+
+func (p *bufferPool) Put(buf []byte) { p.pool.Put((*[copyBufferSize]byte)(buf)) }
+
+const copyBufferSize = 32 << 10

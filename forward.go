@@ -1,0 +1,104 @@
+package connector
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/f737063d/caddy-connector/internal/header"
+)
+
+// forward sets the headers that any HTTP intermediary sets, as Caddy's
+// reverse_proxy does.
+func forward(in, out *http.Request) {
+	forwardedFor(in, out)
+	out.Header["Via"] = append(out.Header["Via"], via(in.ProtoMajor, in.ProtoMinor))
+	if in.TLS != nil && !in.TLS.HandshakeComplete {
+		out.Header["Early-Data"] = []string{"1"} // RFC 8470, section 5.1
+	}
+	delete(out.Header, "Alt-Svc")
+	if out.Header["Upgrade"] != nil {
+		spellWebSocket(out.Header)
+	}
+}
+
+// via is the member for the Via field of a message received over the given
+// version of HTTP.
+func via(major, minor int) string {
+	if major == 1 && minor == 1 {
+		return "1.1 Caddy"
+	}
+	return strconv.Itoa(major) + "." + strconv.Itoa(minor) + " Caddy"
+}
+
+// forwardedFor sets X-Forwarded-For, -Proto and -Host. What the request brought
+// is kept, and added to, only if it came from one of the server's
+// trusted_proxies; so is Forwarded.
+func forwardedFor(in, out *http.Request) {
+	trusted, _ := caddyhttp.GetVar(in.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	peer, _, err := net.SplitHostPort(in.RemoteAddr)
+	peer, _, _ = strings.Cut(peer, "%") // an IPv6 zone means nothing elsewhere
+	if err != nil && !trusted {
+		return // a Unix socket
+	}
+
+	if brought := in.Header["X-Forwarded-For"]; trusted && len(brought) > 0 {
+		chain := strings.Join(brought, ", ")
+		if peer != "" {
+			chain += ", " + peer
+		}
+		out.Header["X-Forwarded-For"] = []string{chain}
+	} else if peer != "" {
+		out.Header["X-Forwarded-For"] = []string{peer}
+	}
+
+	proto := "http"
+	if in.TLS != nil {
+		proto = "https"
+	}
+	out.Header["X-Forwarded-Proto"] = []string{broughtOr(proto, in, "X-Forwarded-Proto", trusted)}
+	out.Header["X-Forwarded-Host"] = []string{broughtOr(in.Host, in, "X-Forwarded-Host", trusted)}
+	if forwarded := in.Header["Forwarded"]; trusted && len(forwarded) > 0 {
+		out.Header["Forwarded"] = forwarded
+	}
+}
+
+// broughtOr returns the last value that the request brought, or else own.
+func broughtOr(own string, in *http.Request, name string, trusted bool) string {
+	if values := in.Header[name]; trusted && len(values) > 0 && values[len(values)-1] != "" {
+		return values[len(values)-1]
+	}
+	return own
+}
+
+// spellWebSocket gives the headers of RFC 6455 its own spelling, because some
+// servers compare them with case.
+func spellWebSocket(h http.Header) {
+	for name, values := range h {
+		if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+			delete(h, name)
+			h["Sec-WebSocket-"+rest] = values
+		}
+	}
+}
+
+// interim are the fields that end at this hop, for 1xx answers, which
+// ReverseProxy passes on as they are.
+var interim = header.NewSet(
+	"Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade",
+)
+
+// hasLoopMark reports whether CDN-Loop has the mark as a member.
+func hasLoopMark(h http.Header, mark string) bool {
+	values := h["Cdn-Loop"]
+	if len(values) == 0 {
+		return false
+	}
+	return httpguts.HeaderValuesContainsToken(values, mark)
+}
