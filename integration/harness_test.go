@@ -1,0 +1,339 @@
+// Package integration starts a real Caddy for every test that needs one. Caddy
+// is a singleton of its process, so these tests live together and none of them
+// is parallel.
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/f737063d/caddy-connector"
+)
+
+// Hashes of the passwords "alice" and "bob", of bcrypt's least cost.
+const accounts = `basic_auth {
+		alice $2a$04$vrSOjE1Gk7numTvzgO6jruqhNsAS61Z4.m8JYLTd4VjVpj8vGcfGS
+		bob $2a$04$N4E.VfjsFVD6k3/2jBCCseSth0eelonx6nAJh3uYxHKwnn9Ym/ifi
+	}`
+
+const (
+	aliceCredentials = "Basic YWxpY2U6YWxpY2U="
+	bobCredentials   = "Basic Ym9iOmJvYg=="
+)
+
+func TestMain(m *testing.M) {
+	// nothing of the machine's own Caddy is read or written
+	dir, err := os.MkdirTemp("", "connector-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
+		if err := os.Setenv(name, dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// server is the Caddy under test.
+type server struct {
+	t     *testing.T
+	admin string // address of the admin API
+	log   string // file that holds every log, at level DEBUG
+	addr  string // of the edge
+}
+
+// start runs Caddy until the test ends. In the sites, EDGE stands for the
+// address of the edge, under any host name; in front of them come global options: an admin address,
+// every log in one file, and what options adds.
+func start(t *testing.T, options, sites string) *server {
+	t.Helper()
+	s := &server{t: t, admin: freeAddr(t), log: filepath.Join(t.TempDir(), "log"), addr: freeAddr(t)}
+	s.load(options, sites)
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping caddy: %v", err)
+		}
+	})
+	return s
+}
+
+// load replaces the running config.
+func (s *server) load(options, sites string) {
+	s.t.Helper()
+	if err := s.tryLoad(options, sites); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) tryLoad(options, sites string) error {
+	s.t.Helper()
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		return err
+	}
+	caddyfile := fmt.Sprintf(`{
+	admin %s
+	persist_config off
+	auto_https off
+	default_bind 127.0.0.1
+	grace_period 10s
+	log default {
+		output file %s
+		level DEBUG
+	}
+	%s
+}
+%s
+`, s.admin, s.log, options, strings.ReplaceAll(sites, "EDGE", "http://:"+port))
+	config, err := adapt(caddyfile)
+	if err != nil {
+		return err
+	}
+	return caddy.Load(config, true)
+}
+
+// adapt returns the JSON of a Caddyfile.
+func adapt(caddyfile string) ([]byte, error) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	return config, err
+}
+
+// logs returns everything that Caddy has logged.
+func (s *server) logs() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// get is do with method GET and no body.
+func (s *server) get(path string, header ...string) answer {
+	s.t.Helper()
+	return s.do(http.MethodGet, path, "", header...)
+}
+
+// do sends one request as it is written, over a connection of its own. Without
+// an Authorization among the header lines, it is alice's.
+func (s *server) do(method, target, body string, header ...string) answer {
+	s.t.Helper()
+	var request strings.Builder
+	fmt.Fprintf(&request, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, target, s.addr)
+	authorized := false
+	for _, line := range header {
+		authorized = authorized || strings.HasPrefix(line, "Authorization:")
+		if line != "Authorization: none" {
+			request.WriteString(line + "\r\n")
+		}
+	}
+	if !authorized {
+		request.WriteString("Authorization: " + aliceCredentials + "\r\n")
+	}
+	if body != "" {
+		fmt.Fprintf(&request, "Content-Length: %d\r\n", len(body))
+	}
+	request.WriteString("\r\n" + body)
+	return s.raw(request.String())
+}
+
+// raw writes bytes to the edge and reads one answer.
+func (s *server) raw(request string) answer {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	// the edge may answer and close before it has read everything
+	_, _ = io.WriteString(conn, request)
+	method, _, _ := strings.Cut(request, " ")
+	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		s.t.Fatalf("reading the answer to %.200q: %v", request, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatalf("reading the answer's body: %v", err)
+	}
+	return answer{res, string(body)}
+}
+
+// wire writes bytes to the edge and returns all bytes that it answers until it
+// closes the connection.
+func (s *server) wire(request string) string {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, request)
+	wire, err := io.ReadAll(conn)
+	if err != nil {
+		s.t.Fatalf("reading the answer: %v", err)
+	}
+	return string(wire)
+}
+
+type answer struct {
+	*http.Response
+	body string
+}
+
+// isProblem checks that the edge itself gave this answer.
+func (a answer) isProblem(t *testing.T, status int, code string) {
+	t.Helper()
+	if a.StatusCode != status || !strings.Contains(a.body, `"code":"`+code+`"`) ||
+		a.Header.Get("Content-Type") != "application/problem+json" ||
+		!strings.HasPrefix(a.Header.Get("Proxy-Status"), "caddy-connector; error=") {
+		t.Errorf("answer %d %v %q, want %d %s", a.StatusCode, a.Header, a.body, status, code)
+	}
+}
+
+// upstream is an integration that records what reaches it, byte for byte.
+type upstream struct {
+	url      string
+	listener net.Listener
+	answer   func(request *http.Request, conn net.Conn)
+	mu       sync.Mutex
+	requests []string
+}
+
+// newUpstream starts an integration that answers 200 to everything, or what
+// answer writes. Each connection serves one request.
+func newUpstream(t *testing.T, answer func(*http.Request, net.Conn)) *upstream {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &upstream{url: "http://" + listener.Addr().String(), listener: listener, answer: answer}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go u.serve(conn)
+		}
+	}()
+	return u
+}
+
+func (u *upstream) serve(conn net.Conn) {
+	defer conn.Close()
+	var wire bytes.Buffer
+	request, err := http.ReadRequest(bufio.NewReader(io.TeeReader(conn, &wire)))
+	if err != nil {
+		return
+	}
+	if request.Header.Get("Upgrade") == "" {
+		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+			return
+		}
+	}
+	u.mu.Lock()
+	u.requests = append(u.requests, wire.String())
+	u.mu.Unlock()
+	if u.answer != nil {
+		u.answer(request, conn)
+		return
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+}
+
+// rawAnswer answers with these bytes.
+func rawAnswer(wire string) func(*http.Request, net.Conn) {
+	return func(_ *http.Request, conn net.Conn) { _, _ = io.WriteString(conn, wire) }
+}
+
+// seen returns the requests since the last call.
+func (u *upstream) seen() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	requests := u.requests
+	u.requests = nil
+	return requests
+}
+
+// one returns the only request since the last call.
+func (u *upstream) one(t *testing.T) string {
+	t.Helper()
+	requests := u.seen()
+	if len(requests) != 1 {
+		t.Fatalf("the upstream saw %d requests, want 1: %q", len(requests), requests)
+	}
+	return requests[0]
+}
+
+// requestLine returns method and target of a recorded request.
+func requestLine(request string) string {
+	line, _, _ := strings.Cut(request, "\r\n")
+	return strings.TrimSuffix(line, " HTTP/1.1")
+}
+
+// headerLines returns the header lines of a recorded request.
+func headerLines(request string) []string {
+	head, _, _ := strings.Cut(request, "\r\n\r\n")
+	return strings.Split(head, "\r\n")[1:]
+}
+
+// headerValues returns the values of the recorded header lines that have
+// exactly this name.
+func headerValues(request, name string) (values []string) {
+	for _, line := range headerLines(request) {
+		if value, ok := strings.CutPrefix(line, name+": "); ok {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// eventually waits for a condition that something else brings about.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if condition() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for: %s", what)
+}
