@@ -29,8 +29,9 @@ func init() {
 // A request passes with exactly one secret header whose value is one of the
 // secrets, and exactly one user header with 1 to 255 visible ASCII characters.
 // Behind the provider the request has the user header, which can be trusted
-// there, and no secret header. When the proof fails and another provider lets
-// the request pass, it has neither.
+// there, and no secret header. When the proof fails and another provider of the
+// same handler lets the request pass, it has neither; but Caddy asks providers
+// in no fixed order, and does not ask on, so go by the placeholder there.
 //
 // Placeholder | Description
 // ------------|-------------
