@@ -112,10 +112,12 @@ func (s *server) tryLoad(options, sites string) error {
 // loadJSON replaces the running config by one that is written in full.
 func (s *server) loadJSON(config string) {
 	s.t.Helper()
-	if err := caddy.Load([]byte(config), true); err != nil {
+	if err := s.tryLoadJSON(config); err != nil {
 		s.t.Fatal(err)
 	}
 }
+
+func (s *server) tryLoadJSON(config string) error { return caddy.Load([]byte(config), true) }
 
 // adapt returns the JSON of a Caddyfile.
 func adapt(caddyfile string) ([]byte, error) {
