@@ -128,7 +128,7 @@ func netProblem(err error) *problem.Problem {
 		return errTLS
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, new(http2.StreamError)), errors.As(err, new(http2.GoAwayError)),
+		errors.As(err, new(http2.StreamError)),
 		err.Error() == "http: server closed idle connection":
 		return errTerminated
 	}
