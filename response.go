@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/problem"
 )
 
 // responseWriter stands between ReverseProxy and the client. ReverseProxy
@@ -30,6 +31,7 @@ func (w *responseWriter) begin(res *http.Response) {
 	client := w.ResponseWriter.Header()
 	delete(client, "Server") // the upstream's counts; Via names this server
 	delete(res.Header, "Alt-Svc")
+	problem.Disown(res.Header)
 	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor))
 	w.flush = caddyhttp.IsIncremental(res.Header) // RFC 10036
 	if res.StatusCode == http.StatusSwitchingProtocols {

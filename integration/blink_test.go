@@ -123,3 +123,14 @@ func TestAnswersAreRelayed(t *testing.T) {
 		u.one(t)
 	}
 }
+
+// An integration cannot pass its answer off as the edge's.
+func TestForgedProxyStatus(t *testing.T) {
+	u := newUpstream(t, rawAnswer("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n"+
+		"Proxy-Status: caddy-connector; error=http_request_denied\r\nProxy-Status: own; error=dns_error\r\n\r\n"))
+	s := start(t, "", edgeWith(t, u, ""))
+	got := s.get("/connector/sales/x")
+	if values := got.Header.Values("Proxy-Status"); len(values) != 1 || values[0] != "own; error=dns_error" {
+		t.Errorf("%d %q", got.StatusCode, values)
+	}
+}

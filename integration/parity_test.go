@@ -29,7 +29,6 @@ func paritySite(t *testing.T, upstreamURL, transport string) string {
 	t.Helper()
 	t.Setenv("SALES_SECRET", proxySecret)
 	return fmt.Sprintf(`EDGE {
-	log
 	%s
 	header X-Site yes
 	handle_path /plain/* {
@@ -46,6 +45,11 @@ func paritySite(t *testing.T, upstreamURL, transport string) string {
 }
 `, accounts, upstreamURL, transport, transport, upstreamURL)
 }
+
+// logged adds an access log to a site. Sites in front of which requests have
+// bodies do without: counting them for the log is a data race of Caddy's own
+// where reverse_proxy is the handler.
+func logged(site string) string { return strings.Replace(site, "EDGE {", "EDGE {\n\tlog", 1) }
 
 // eachRoute runs a test once for each route.
 func eachRoute(t *testing.T, s *server, test func(t *testing.T, s *server, prefix string)) {
@@ -104,22 +108,26 @@ func (s *server) request(method, path string, body io.Reader) (*http.Request, co
 	return r, cancel
 }
 
-// accessEntry waits for the access log's entry of the request for a URI.
-func (s *server) accessEntry(uri string) (entry struct {
+type accessEntry struct {
 	Status  int
-	Size    int
 	Request struct{ URI string }
-}) {
+}
+
+// accessEntries waits for the access log's entries of n requests for a URI, so
+// for the end of their handlers.
+func (s *server) accessEntries(uri string, n int) (entries []accessEntry) {
 	s.t.Helper()
-	eventually(s.t, "the access log's entry of "+uri, func() bool {
+	eventually(s.t, "the access log's entries of "+uri, func() bool {
+		entries = nil
 		for line := range strings.Lines(s.logs()) {
-			if strings.Contains(line, `"http.log.access`) && strings.Contains(line, `"uri":"`+uri+`"`) {
-				return json.Unmarshal([]byte(line), &entry) == nil
+			var entry accessEntry
+			if strings.Contains(line, `"http.log.access`) && json.Unmarshal([]byte(line), &entry) == nil && entry.Request.URI == uri {
+				entries = append(entries, entry)
 			}
 		}
-		return false
+		return len(entries) == n
 	})
-	return entry
+	return entries
 }
 
 // seenBy sends a raw request along a route and returns what the upstream saw.

@@ -2,6 +2,7 @@ package header
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -58,4 +59,19 @@ func TestSetStripTrailers(t *testing.T) {
 	if len(h) != 3 || h[http.TrailerPrefix+"X-Kept"] == nil || h["Content-Type"] == nil {
 		t.Errorf("left: %v", h)
 	}
+}
+
+// Has agrees with the folding that CGI-like servers do.
+func FuzzHas(f *testing.F) {
+	for _, seed := range []string{"Blink_Auth.Userid", "blink-auth-userid", "x"} {
+		f.Add(seed)
+	}
+	set := NewSet("blink-auth-userid")
+	f.Fuzz(func(t *testing.T, name string) {
+		upper := strings.ToUpper(strings.NewReplacer("-", "_", ".", "_", " ", "_").Replace(name))
+		isASCII := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f }) < 0
+		if want := isASCII && upper == "BLINK_AUTH_USERID"; set.Has(name) != want {
+			t.Fatalf("Has(%q) = %v", name, !want)
+		}
+	})
 }

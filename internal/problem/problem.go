@@ -4,11 +4,25 @@ package problem
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // proxyName identifies the edge in Proxy-Status.
 const proxyName = "caddy-connector"
+
+// Disown removes what an upstream says in the edge's name from its answer's
+// Proxy-Status, so that none passes for the edge's own.
+func Disown(upstream http.Header) {
+	values := upstream["Proxy-Status"]
+	if len(values) == 0 {
+		return
+	}
+	upstream["Proxy-Status"] = slices.DeleteFunc(slices.Clone(values), func(value string) bool {
+		return strings.Contains(strings.ToLower(value), proxyName)
+	})
+}
 
 // Problem is an error answer of the edge: an RFC 9457 problem document with
 // the members code and message beside the standard ones, and a Proxy-Status

@@ -4,9 +4,21 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 )
+
+func TestDisown(t *testing.T) {
+	h := http.Header{"Proxy-Status": {
+		"other; error=dns_error", "caddy-connector; error=dns_error", `a, "Caddy-Connector"; error=x`, "last",
+	}}
+	Disown(h)
+	if got := h["Proxy-Status"]; !slices.Equal(got, []string{"other; error=dns_error", "last"}) {
+		t.Errorf("left: %q", got)
+	}
+	Disown(http.Header{})
+}
 
 func TestWrite(t *testing.T) {
 	rec := httptest.NewRecorder()

@@ -1,0 +1,141 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Every example is formatted, adapts, validates, and hides both headers from the
+// logs.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/Caddyfile")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if formatted := caddyfile.Format(text); !bytes.Equal(formatted, text) {
+				t.Errorf("not formatted; it should be:\n%s", formatted)
+			}
+			for _, hidden := range []string{"request>headers>Blink-Auth-Proxysecret delete", "request>headers>Blink-Auth-Userid delete"} {
+				if !bytes.Contains(text, []byte(hidden)) {
+					t.Errorf("the log filter lacks %q", hidden)
+				}
+			}
+			config, err := adapt(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config = withSecretFiles(t, config)
+			var parsed caddy.Config
+			if err := json.Unmarshal(config, &parsed); err != nil {
+				t.Fatal(err)
+			}
+			if err := caddy.Validate(&parsed); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// withSecretFiles makes the secret files that a config names and that this
+// machine lacks, elsewhere.
+func withSecretFiles(t *testing.T, config []byte) []byte {
+	t.Helper()
+	t.Chdir("..")
+	dir := t.TempDir()
+	return regexp.MustCompile(`\{file\.(/[^}]+)\}`).ReplaceAllFunc(config, func(placeholder []byte) []byte {
+		file := filepath.Join(dir, filepath.Base(string(placeholder[:len(placeholder)-1])))
+		if err := os.WriteFile(file, []byte("secret of "+filepath.Base(file)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []byte("{file." + file + "}")
+	})
+}
+
+// The README's commands give what the README says, on other ports.
+func TestQuickstartOfTheReadme(t *testing.T) {
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have curl")
+		}
+		t.Skip("left out: the README's commands, because this machine has no curl")
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, session, ok := strings.Cut(string(readme), "<!-- quickstart -->\n```console\n")
+	session, _, closed := strings.Cut(session, "```")
+	if !ok || !closed {
+		t.Fatal("the README has no quickstart")
+	}
+	text, err := os.ReadFile("../examples/quickstart/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := strings.NewReplacer(":8080", ":"+portOf(freeAddr(t)), ":8081", ":"+portOf(freeAddr(t)), ":8082", ":"+portOf(freeAddr(t)))
+	t.Chdir("..") // the secrets are named from there
+	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n", 1)
+	config, err := adapt(caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&server{t: t}).loadJSON(string(config))
+	t.Cleanup(func() { _ = caddy.Stop() })
+
+	commands := strings.Split("\n"+session, "\n$ ")[1:]
+	if len(commands) < 5 {
+		t.Fatalf("%d commands", len(commands))
+	}
+	for _, command := range commands {
+		line, want, _ := strings.Cut(command, "\n")
+		args, ok := strings.CutPrefix(ports.Replace(line), "curl ")
+		if !ok {
+			t.Fatalf("not a curl command: %s", line)
+		}
+		got, err := exec.Command("sh", "-c", curl+" -sS --max-time 20 "+args).Output()
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if strings.TrimSpace(string(got)) != strings.TrimSpace(want) {
+			t.Errorf("%s\ngot %s\nwant %s", line, got, want)
+		}
+	}
+}
+
+// The README's cardkit lines, through the command itself.
+func TestCardkitOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "caddy")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/caddy").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sessions := regexp.MustCompile(`(?m)^\$ caddy (cardkit .*)\n((?:[^$`+"`"+`].*\n)+)`).FindAllStringSubmatch(string(readme), -1)
+	if len(sessions) < 2 {
+		t.Fatalf("%d commands", len(sessions))
+	}
+	for _, session := range sessions {
+		got, err := exec.Command("sh", "-c", binary+" "+session[1]).CombinedOutput()
+		if err != nil || string(got) != session[2] {
+			t.Errorf("%s: %v\ngot %s\nwant %s", session[1], err, got, session[2])
+		}
+	}
+}
