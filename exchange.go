@@ -46,7 +46,7 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 		ex.service.measured().count(refused.Status)
 		return reject(w, refused)
 	}
-	ex.writer = responseWriter{ResponseWriter: w, withheld: ex.handler.headers.Set()}
+	ex.writer = responseWriter{ResponseWriter: w, withheld: ex.handler.headers.Set(), streams: ex.service.streams}
 
 	r := ex.inbound
 	if needsWatch(r, ex.handler.transport.Versions) {
@@ -152,7 +152,7 @@ func (ex *exchange) modifyResponse(res *http.Response) error {
 func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 	failure := ex.classify(out.Context(), err)
 	ex.status = failure.problem.Status
-	if ex.writer.hijacked {
+	if ex.writer.hijacked != nil {
 		return // there is no HTTP left to answer in
 	}
 	w := ex.writer.ResponseWriter
@@ -173,6 +173,9 @@ func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 // middle by panicking with http.ErrAbortHandler.
 func (ex *exchange) finish() {
 	ex.service.measured().count(ex.status)
+	if ex.writer.hijacked != nil {
+		ex.service.streams.remove(ex.writer.hijacked)
+	}
 	if len(ex.trailer) > 0 {
 		ex.handler.headers.Set().StripTrailers(ex.writer.ResponseWriter.Header())
 	}

@@ -5,6 +5,7 @@ package connector
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -147,7 +148,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 	repl := caddy.NewReplacer()
 	for id, service := range h.Services {
-		if err := service.provision(id, repl, h.logger); err != nil {
+		err := service.provision(id, repl, h.logger)
+		if err == nil {
+			err = service.acquireStreams(h)
+		}
+		if err != nil {
 			return fmt.Errorf("service %q: %w", id, err)
 		}
 	}
@@ -226,6 +231,18 @@ func (h *Handler) Validate() error {
 	return nil
 }
 
+// Cleanup closes the upgraded connections of services that no running config
+// has any more. It also runs after a Provision that failed.
+func (h *Handler) Cleanup() error {
+	var errs []error
+	for _, service := range h.Services {
+		if service != nil {
+			errs = append(errs, service.releaseStreams())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	id, rest, ok := rawpath.Cut(rawpath.Of(r.URL), h.prefix)
@@ -272,5 +289,6 @@ var (
 	_ caddy.Module                = (*Handler)(nil)
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -22,7 +23,9 @@ type responseWriter struct {
 	collected http.Header // of interim answers
 	started   bool        // the final answer's header is in the client's
 	flush     bool        // after each write
-	hijacked  bool
+	streams   *streams
+	hijacked  net.Conn
+	last      farewell
 }
 
 // begin moves the upstream's header into the client's.
@@ -35,6 +38,9 @@ func (w *responseWriter) begin(res *http.Response) {
 	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor))
 	w.flush = caddyhttp.IsIncremental(res.Header) // RFC 10036
 	if res.StatusCode == http.StatusSwitchingProtocols {
+		if strings.EqualFold(res.Header.Get("Upgrade"), "websocket") {
+			w.last = goingAway
+		}
 		return // ReverseProxy reads the header and copies it itself
 	}
 	for name, values := range res.Header {
@@ -85,7 +91,10 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Hijack implements http.Hijacker.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, brw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	w.hijacked = err == nil
+	if err == nil {
+		w.hijacked = conn
+		w.streams.add(conn, w.last)
+	}
 	return conn, brw, err
 }
 

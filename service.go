@@ -32,12 +32,14 @@ type Service struct {
 	// loaded; an empty one is an error. Default: none, no secret is sent.
 	ProxySecret string `json:"proxy_secret,omitempty"`
 
-	id       string
-	proxyURL *url.URL
-	basePath string // escaped, as configured
-	secret   secret.Value
-	loopMark string
-	metrics  serviceMetrics
+	id         string
+	proxyURL   *url.URL
+	basePath   string // escaped, as configured
+	secret     secret.Value
+	loopMark   string
+	metrics    serviceMetrics
+	streams    *streams
+	streamsKey [sha256.Size]byte
 }
 
 // serviceID is also what keeps one service from having two spellings: it is

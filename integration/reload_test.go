@@ -131,6 +131,32 @@ func TestReloadDuringARequest(t *testing.T) {
 	}
 }
 
+// A WebSocket stays open across reloads, until its service is gone.
+func TestReloadAndWebSockets(t *testing.T) {
+	u := newUpstream(t, func(r *http.Request, conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(conn, conn)
+	})
+	sites := func(size, more string) string {
+		return strings.ReplaceAll(edgeWith(t, u, "max_body "+size+"\n\t\tservice kept "+u.url+" {env.SALES_SECRET}"), "service sales", more+"service sales")
+	}
+	s := start(t, "", sites("1MiB", ""))
+	sales, kept := s.upgrade("/connector/sales", ""), s.upgrade("/connector/kept", "")
+	for i := range 3 { // the services are as they were
+		s.load("", sites(fmt.Sprintf("%dMiB", i+2), ""))
+		passes(t, sales, sales, "hello")
+		passes(t, kept, kept, "hello")
+	}
+	t.Setenv("SALES_SECRET_2", "another")
+	s.load("", strings.Replace(sites("1MiB", ""), "service sales "+u.url+" {env.SALES_SECRET}", "service sales "+u.url+" {env.SALES_SECRET_2}", 1))
+	passes(t, kept, kept, "hello")
+	arrives(t, sales, goingAway) // it was opened with the old secret
+	ends(t, sales)
+	s.load("", strings.Replace(sites("1MiB", ""), "service kept "+u.url+" {env.SALES_SECRET}", "", 1))
+	arrives(t, kept, goingAway)
+	ends(t, kept)
+}
+
 // A config that does not load leaves the running one as it is.
 func TestFailedReload(t *testing.T) {
 	u := newUpstream(t, nil)
