@@ -17,7 +17,9 @@ import (
 var errStalled = errors.New("the upstream takes no more of the body")
 
 // requestBody is the client's body on its way to the upstream: bounded, with
-// its trailers, and under watch.
+// its trailers, and under watch. Requests without a body need none, because
+// net/http's own response_header_timeout is enough for them; only HTTP/3 has
+// none.
 type requestBody struct {
 	io.ReadCloser
 	inbound  *http.Request // net/http puts the trailers here when the body ends
@@ -26,13 +28,6 @@ type requestBody struct {
 	max      int64
 	watch    watch
 	failure  atomic.Pointer[error] // why the client's body could not be read
-}
-
-// needsWatch reports whether a request needs a requestBody. Without a body,
-// net/http's own response_header_timeout is enough; only over HTTP/3 there is
-// none.
-func needsWatch(r *http.Request, versions []string) bool {
-	return r.ContentLength != 0 || slices.Equal(versions, []string{"3"})
 }
 
 func (ex *exchange) newRequestBody(cancel context.CancelCauseFunc) *requestBody {

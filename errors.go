@@ -29,12 +29,12 @@ var (
 		Message: "There is no service with this id.", ProxyError: "destination_not_found"}
 	errInvalidPath = &problem.Problem{Status: http.StatusBadRequest, Code: "path_invalid",
 		Message: "The path has a dot segment, a backslash, a fragment or a control character.", ProxyError: "http_request_error"}
-	errTrace = &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Message: "TRACE is not forwarded.", ProxyError: "http_request_denied"}
+	errMethod = &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Message: "This method is not forwarded.", ProxyError: "http_request_denied"}
 	errInvalidUpgrade = &problem.Problem{Status: http.StatusBadRequest, Code: "upgrade_invalid",
 		Message: "The Upgrade header is not a protocol name.", ProxyError: "http_request_error"}
 	errLoop = &problem.Problem{Status: http.StatusLoopDetected, Code: "loop_detected",
-		Message: "The service's Proxy URL leads back here.", ProxyError: "proxy_loop_detected"}
+		Message: "The service's Proxy URL leads back here.", ProxyError: problem.ProxyLoop}
 	errBodyTooLarge = &problem.Problem{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
 		Message: "The request body is too large.", ProxyError: "http_request_error"}
 	errBodyIncomplete = &problem.Problem{Status: http.StatusBadRequest, Code: "body_incomplete",
@@ -63,6 +63,10 @@ var (
 		Message: "The integration's authorization_url is not an absolute https URL.", ProxyError: "http_protocol_error"}
 )
 
+// errLoopBehind is an answer in which an edge tells of a loop: this one further
+// on, or one that it leads through.
+var errLoopBehind = errors.New("the upstream tells of a loop")
+
 // reject answers p and counts it.
 func reject(w http.ResponseWriter, p *problem.Problem) error {
 	rejectionsTotal.WithLabelValues(p.Code).Inc()
@@ -89,6 +93,9 @@ func (ex *exchange) classify(ctx context.Context, err error) failure {
 	}
 	if errors.Is(context.Cause(ctx), errStalled) {
 		return failure{errAnswerTimeout, errStalled.Error()}
+	}
+	if errors.Is(err, errLoopBehind) {
+		return failure{errLoop, errLoopBehind.Error()}
 	}
 	if errors.Is(err, errAnswerRefused) {
 		return failure{errAuthorizationURL, err.Error()}

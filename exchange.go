@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -31,12 +32,12 @@ type exchange struct {
 	logged  *caddyhttp.ExtraLogFields
 	inbound *http.Request
 
-	target  url.URL // where the request goes
-	writer  responseWriter
-	body    *requestBody
-	start   time.Time
-	status  int
-	trailer http.Header // of the upstream's answer
+	target url.URL // where the request goes
+	writer responseWriter
+	body   *requestBody
+	start  time.Time
+	status int
+	answer *http.Response
 }
 
 // serve admits the request and forwards it. The rest is the escaped path behind
@@ -46,10 +47,14 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 		ex.service.measured().count(refused.Status)
 		return reject(w, refused)
 	}
-	ex.writer = responseWriter{ResponseWriter: w, withheld: ex.handler.headers.Set(), streams: ex.service.streams}
+	ex.writer = responseWriter{ResponseWriter: w, withheld: ex.handler.headers.Set()}
 
 	r := ex.inbound
-	if needsWatch(r, ex.handler.transport.Versions) {
+	if r.ProtoMajor == 3 && r.Context().Value(http.ServerContextKey) == nil {
+		// without it, ReverseProxy ends a broken answer as if it were whole
+		r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, new(http.Server)))
+	}
+	if !isExtendedConnect(r) && (r.ContentLength != 0 || ex.handler.isHTTP3()) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		ex.body = ex.newRequestBody(cancel)
@@ -74,9 +79,9 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 // admit checks what can be known before the upstream is asked.
 func (ex *exchange) admit(w http.ResponseWriter, rest string) *problem.Problem {
 	r := ex.inbound
-	if r.Method == http.MethodTrace {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !isExtendedConnect(r) {
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		return errTrace
+		return errMethod
 	}
 	if err := rawpath.Check(rest); err != nil || strings.Contains(r.URL.RawQuery, "#") {
 		return errInvalidPath
@@ -105,12 +110,16 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out.Host = "" // the target's
 	out.RequestURI = ""
 
+	if isExtendedConnect(in) {
+		upgradeExtended(out)
+	}
 	forward(in, out)
 	ex.handler.withheld.Strip(out.Header)
 	ex.handler.headers.Write(out.Header, ex.service.secret, ex.userID)
 	out.Header["Cdn-Loop"] = append(out.Header["Cdn-Loop"], ex.service.loopMark)
-	if isConnectCall(in.Method, &ex.target, ex.service.basePath) {
-		// the answer is read, and must not come compressed
+	if isConnectCall(in.Method, &ex.target, ex.service.basePath) || ex.handler.isHTTP3() && out.Header.Get("Accept-Encoding") == "" {
+		// a connect call's answer is read, and must not come compressed; and
+		// over HTTP/3 the transport would decompress what it asks for itself
 		out.Header.Set("Accept-Encoding", "identity")
 	}
 	if ex.body != nil {
@@ -118,9 +127,7 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// modifyResponse takes over the answer's header. It moves it to the client's
-// instead of leaving the copy to ReverseProxy, which saves a map of slices per
-// request.
+// modifyResponse takes the answer over.
 func (ex *exchange) modifyResponse(res *http.Response) error {
 	latency := time.Since(ex.start)
 	ex.status = res.StatusCode
@@ -135,6 +142,9 @@ func (ex *exchange) modifyResponse(res *http.Response) error {
 	}
 	ex.body.answered()
 
+	if problem.IsLoop(res) {
+		return errLoopBehind
+	}
 	if isConnectCall(ex.inbound.Method, &ex.target, ex.service.basePath) {
 		if err := checkConnectAnswer(res); err != nil {
 			return err
@@ -143,18 +153,21 @@ func (ex *exchange) modifyResponse(res *http.Response) error {
 
 	ex.handler.headers.Set().Strip(res.Header)
 	ex.handler.headers.Set().Strip(res.Trailer)
-	ex.trailer = res.Trailer
+	ex.answer = res
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return ex.tunnel(res)
+	}
 	ex.writer.begin(res)
 	return nil
 }
 
 // fail answers when there is no answer of the upstream to pass on.
 func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
+	if errors.Is(err, errTunnelled) {
+		return
+	}
 	failure := ex.classify(out.Context(), err)
 	ex.status = failure.problem.Status
-	if ex.writer.hijacked != nil {
-		return // there is no HTTP left to answer in
-	}
 	w := ex.writer.ResponseWriter
 	if failure.problem == errClientGone {
 		w.WriteHeader(failure.problem.Status)
@@ -173,10 +186,7 @@ func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 // middle by panicking with http.ErrAbortHandler.
 func (ex *exchange) finish() {
 	ex.service.measured().count(ex.status)
-	if ex.writer.hijacked != nil {
-		ex.service.streams.remove(ex.writer.hijacked)
-	}
-	if len(ex.trailer) > 0 {
+	if ex.answer != nil && len(ex.answer.Trailer) > 0 {
 		ex.handler.headers.Set().StripTrailers(ex.writer.ResponseWriter.Header())
 	}
 	if aborted := recover(); aborted != nil {

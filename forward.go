@@ -3,6 +3,7 @@ package connector
 import (
 	"net"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"strings"
 
@@ -22,8 +23,10 @@ func forward(in, out *http.Request) {
 		out.Header["Early-Data"] = []string{"1"} // RFC 8470, section 5.1
 	}
 	delete(out.Header, "Alt-Svc")
-	if out.Header["Upgrade"] != nil {
+	if strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
 		spellWebSocket(out.Header)
+		// for transports that do TLS by themselves: HTTP/2 knows no upgrade
+		caddyhttp.SetVar(in.Context(), "reverse_proxy.tls_h1_only", true)
 	}
 }
 
@@ -47,8 +50,7 @@ func forwardedFor(in, out *http.Request) {
 		return // a Unix socket
 	}
 
-	if brought := in.Header["X-Forwarded-For"]; trusted && len(brought) > 0 {
-		chain := strings.Join(brought, ", ")
+	if chain := strings.Join(in.Header["X-Forwarded-For"], ", "); trusted && chain != "" {
 		if peer != "" {
 			chain += ", " + peer
 		}
@@ -87,12 +89,30 @@ func spellWebSocket(h http.Header) {
 	}
 }
 
-// interim are the fields that end at this hop, for 1xx answers, which
-// ReverseProxy passes on as they are.
-var interim = header.NewSet(
+// hops are the fields that end at this hop (RFC 9110, section 7.6.1).
+var hops = header.NewSet(
 	"Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",
 )
+
+// stripHops removes them, and those that Connection names, from a 1xx answer:
+// ReverseProxy does it for all others.
+func stripHops(h http.Header) {
+	for _, names := range h["Connection"] {
+		for name := range strings.SplitSeq(names, ",") {
+			h.Del(textproto.TrimString(name))
+		}
+	}
+	hops.Strip(h)
+}
+
+// upgradeType is the protocol that a message switches to, or "".
+func upgradeType(h http.Header) string {
+	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") {
+		return ""
+	}
+	return h.Get("Upgrade")
+}
 
 // hasLoopMark reports whether CDN-Loop has the mark as a member.
 func hasLoopMark(h http.Header, mark string) bool {

@@ -220,6 +220,12 @@ func (h *Handler) provisionTransport(ctx caddy.Context) error {
 	return nil
 }
 
+// isHTTP3 reports whether integrations are reached over HTTP/3, which a
+// transport speaks alone or not at all.
+func (h *Handler) isHTTP3() bool {
+	return len(h.transport.Versions) == 1 && h.transport.Versions[0] == "3"
+}
+
 // Validate checks what needs no other module.
 func (h *Handler) Validate() error {
 	if h.MaxBody < 0 {

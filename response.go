@@ -1,9 +1,7 @@
 package connector
 
 import (
-	"bufio"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,12 +21,10 @@ type responseWriter struct {
 	collected http.Header // of interim answers
 	started   bool        // the final answer's header is in the client's
 	flush     bool        // after each write
-	streams   *streams
-	hijacked  net.Conn
-	last      farewell
 }
 
-// begin moves the upstream's header into the client's.
+// begin moves the upstream's header into the client's. It is what ReverseProxy
+// would copy; moving saves a slice per field.
 func (w *responseWriter) begin(res *http.Response) {
 	w.started = true
 	client := w.ResponseWriter.Header()
@@ -36,20 +32,26 @@ func (w *responseWriter) begin(res *http.Response) {
 	delete(res.Header, "Alt-Svc")
 	problem.Disown(res.Header)
 	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor))
-	w.flush = caddyhttp.IsIncremental(res.Header) // RFC 10036
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		if strings.EqualFold(res.Header.Get("Upgrade"), "websocket") {
-			w.last = goingAway
-		}
-		return // ReverseProxy reads the header and copies it itself
-	}
-	for name, values := range res.Header {
-		if set := client[name]; set != nil {
+	w.flush = isFlushed(res.Header)
+	addAll(client, res.Header)
+	res.Header = nil
+}
+
+// isFlushed reports whether each write must reach the client at once: events
+// (the WHATWG's server-sent events), and what asks for it (RFC 10036).
+// ReverseProxy itself does it for answers of unknown length.
+func isFlushed(h http.Header) bool {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") || caddyhttp.IsIncremental(h)
+}
+
+func addAll(dst, src http.Header) {
+	for name, values := range src {
+		if set := dst[name]; set != nil {
 			values = append(slices.Clip(set), values...)
 		}
-		client[name] = values
+		dst[name] = values
 	}
-	res.Header = nil
 }
 
 // Header implements http.ResponseWriter.
@@ -67,13 +69,16 @@ func (w *responseWriter) Header() http.Header {
 func (w *responseWriter) WriteHeader(status int) {
 	if w.started {
 		w.ResponseWriter.WriteHeader(status)
+		if w.flush {
+			_ = http.NewResponseController(w.ResponseWriter).Flush() // the next write fails, too
+		}
 		return
 	}
 	w.withheld.Strip(w.collected)
-	interim.Strip(w.collected)
+	stripHops(w.collected)
 	client := w.ResponseWriter.Header()
 	own := maps.Clone(client)
-	maps.Copy(client, w.collected)
+	addAll(client, w.collected)
 	w.ResponseWriter.WriteHeader(status)
 	clear(client)
 	maps.Copy(client, own)
@@ -86,16 +91,6 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 		err = http.NewResponseController(w.ResponseWriter).Flush()
 	}
 	return n, err
-}
-
-// Hijack implements http.Hijacker.
-func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, brw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
-		w.hijacked = conn
-		w.streams.add(conn, w.last)
-	}
-	return conn, brw, err
 }
 
 // Unwrap is for http.ResponseController.

@@ -3,59 +3,41 @@ package connector
 import (
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
-// streamPool has the upgraded connections of every service of every running
+// streamPool has the tunnels of every service of every running
 // config. A reload that leaves a service as it is leaves its WebSockets open;
 // one that removes it, or changes where it is or its secret, closes them.
 var streamPool = caddy.NewUsagePool()
 
-// streams are the upgraded connections of one service. net/http has given them
+// streams are the tunnels of one service. net/http has given their connections
 // away and no longer closes them.
 type streams struct {
 	mu     sync.Mutex
-	open   map[net.Conn]farewell
+	open   map[*tunnel]struct{}
 	closed bool
 }
 
-// farewell is what a client is sent before its connection is closed.
-type farewell string
-
-// goingAway is a WebSocket close frame with status 1001 (RFC 6455, sections 5.5.1
-// and 7.4.1): the client may come back.
-const goingAway farewell = "\x88\x02\x03\xe9"
-
-// add remembers a client's connection. Closing it ends ReverseProxy's copying,
-// and with it the upstream's side.
-func (s *streams) add(conn net.Conn, last farewell) {
+func (s *streams) add(t *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		last.say(conn)
+		t.goAway()
 		return
 	}
 	if s.open == nil {
-		s.open = make(map[net.Conn]farewell)
+		s.open = make(map[*tunnel]struct{})
 	}
-	s.open[conn] = last
+	s.open[t] = struct{}{}
 }
 
-func (last farewell) say(conn net.Conn) {
-	// a client that does not read is not waited for
-	_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	_, _ = conn.Write([]byte(last))
-	conn.Close()
-}
-
-func (s *streams) remove(conn net.Conn) {
+func (s *streams) remove(t *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, conn)
+	delete(s.open, t)
 }
 
 // Destruct implements caddy.Destructor: the last config with the service is
@@ -64,14 +46,14 @@ func (s *streams) Destruct() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for conn, last := range s.open {
-		go last.say(conn)
+	for t := range s.open {
+		go t.goAway()
 	}
 	return nil
 }
 
-// acquireStreams makes s share the connections of the same service in the
-// config that this one replaces.
+// acquireStreams makes s share the tunnels of the same service in the config
+// that this one replaces.
 func (s *Service) acquireStreams(h *Handler) error {
 	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q", s.id, s.proxyURL, s.secret.Reveal(), h.SecretHeader, h.UserHeader))
 	pooled, _, err := streamPool.LoadOrNew(key, func() (caddy.Destructor, error) { return new(streams), nil })

@@ -164,8 +164,21 @@ func (s *server) do(method, target, body string, header ...string) answer {
 	return s.raw(request.String())
 }
 
-// raw writes bytes to the edge and reads one answer.
+// raw writes bytes to the edge and reads one answer. Where a config has just been
+// replaced, the old one's server may still take a connection, and net/http closes
+// it unanswered: then raw tries again.
 func (s *server) raw(request string) answer {
+	s.t.Helper()
+	for range 3 {
+		if got, ok := s.tryRaw(request); ok {
+			return got
+		}
+	}
+	s.t.Fatalf("no answer to %.200q", request)
+	return answer{}
+}
+
+func (s *server) tryRaw(request string) (answer, bool) {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -178,7 +191,11 @@ func (s *server) raw(request string) answer {
 	// the edge may answer and close before it has read everything
 	_, _ = io.WriteString(conn, request)
 	method, _, _ := strings.Cut(request, " ")
-	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	reader := bufio.NewReader(conn)
+	if _, err := reader.Peek(1); err != nil {
+		return answer{}, false
+	}
+	res, err := http.ReadResponse(reader, &http.Request{Method: method})
 	if err != nil {
 		s.t.Fatalf("reading the answer to %.200q: %v", request, err)
 	}
@@ -187,7 +204,7 @@ func (s *server) raw(request string) answer {
 	if err != nil {
 		s.t.Fatalf("reading the answer's body: %v", err)
 	}
-	return answer{res, string(body)}
+	return answer{res, string(body)}, true
 }
 
 // wire writes bytes to the edge and returns all bytes that it answers until it

@@ -12,6 +12,9 @@ import (
 // proxyName identifies the edge in Proxy-Status.
 const proxyName = "caddy-connector"
 
+// ProxyLoop is the proxy error type of a loop (RFC 9209, section 2.3.29).
+const ProxyLoop = "proxy_loop_detected"
+
 // Disown removes what an upstream says in the edge's name from its answer's
 // Proxy-Status, so that none passes for the edge's own.
 func Disown(upstream http.Header) {
@@ -22,6 +25,12 @@ func Disown(upstream http.Header) {
 	upstream["Proxy-Status"] = slices.DeleteFunc(slices.Clone(values), func(value string) bool {
 		return strings.Contains(strings.ToLower(value), proxyName)
 	})
+}
+
+// IsLoop reports whether an answer is an edge's own, telling of a proxy loop.
+func IsLoop(answer *http.Response) bool {
+	return answer.StatusCode == http.StatusLoopDetected &&
+		slices.Contains(answer.Header["Proxy-Status"], proxyName+"; error="+ProxyLoop)
 }
 
 // Problem is an error answer of the edge: an RFC 9457 problem document with
