@@ -29,6 +29,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	proxy_secret [<matcher>] <secret> [<old_secret>...] {
 //	    secret_header <name>
 //	    user_header   <name>
+//	    signed
 //	}
 func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
@@ -48,6 +49,8 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalHeaderName(d, &p.SecretHeader)
 		case "user_header":
 			err = unmarshalHeaderName(d, &p.UserHeader)
+		case "signed":
+			err = unmarshalFlag(d, &p.Signed)
 		default:
 			err = d.Errf("unrecognized subdirective '%s'", d.Val())
 		}
@@ -72,6 +75,22 @@ func unmarshalHeaderName(d *caddyfile.Dispenser, name *string) error {
 	if err := CheckHeaderName(*name); err != nil {
 		return d.WrapErr(err)
 	}
+	return refuseBlock(d, subdirective)
+}
+
+func unmarshalFlag(d *caddyfile.Dispenser, flag *bool) error {
+	subdirective := d.Val()
+	if *flag {
+		return d.Errf("duplicate subdirective '%s'", subdirective)
+	}
+	if d.CountRemainingArgs() > 0 {
+		return d.ArgErr()
+	}
+	*flag = true
+	return refuseBlock(d, subdirective)
+}
+
+func refuseBlock(d *caddyfile.Dispenser, subdirective string) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		return d.Errf("'%s' takes no block", subdirective)
 	}

@@ -3,7 +3,8 @@
 // provider `http.authentication.providers.proxy_secret` that checks them.
 //
 // The proof is the one of Blink's proxy endpoint: a secret that the edge and one
-// integration share, and beside it the id of the user who acts.
+// integration share, and beside it the id of the user who acts. In signed mode,
+// which is ours, a signature made with the secret stands in its place.
 package proxyauth
 
 import (
@@ -34,6 +35,7 @@ const maxSecret = 4096
 type Headers struct {
 	secret, user string
 	set          header.Set
+	covered      string // by a signature
 }
 
 // NewHeaders returns the headers with the given names, spelled as they are to
@@ -54,15 +56,16 @@ func NewHeaders(secretName, userName string) (Headers, error) {
 	if strings.EqualFold(secretName, userName) {
 		return Headers{}, fmt.Errorf("the secret and the user cannot share the header %q", secretName)
 	}
-	return Headers{secretName, userName, header.NewSet(secretName, userName)}, nil
+	return Headers{secretName, userName, header.NewSet(secretName, userName), coveredWith(userName)}, nil
 }
 
-// reserved are the fields that frame or route a message; a proof cannot be
-// carried in one.
+// reserved are the fields that frame, route or sign a message; a proof cannot
+// be carried in one.
 var reserved = header.NewSet(
 	"Connection", "Content-Length", "Expect", "Forwarded", "Host", "Keep-Alive", "Proxy-Authenticate",
 	"Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via",
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "CDN-Loop", "Cookie", "Content-Type", "Content-Encoding",
+	digestField, inputField, signatureField,
 )
 
 // CheckHeaderName reports why name cannot carry the secret or the user.

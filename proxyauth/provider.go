@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -33,13 +34,24 @@ func init() {
 // same handler lets the request pass, it has neither; but Caddy asks providers
 // in no fixed order, and does not ask on, so go by the placeholder there.
 //
+// In signed mode the secret is never sent. Each request is signed with it
+// (RFC 9421, HTTP Message Signatures, hmac-sha256), and passes once, within 5
+// minutes of its signing, with the method, path, query, user id and body that
+// were signed; nothing on the way may change them. Other headers are not signed,
+// the Host neither, so give each integration a secret of its own. Bodies are held
+// in memory, up to 1 MiB, and arrive without trailers; what follows an upgrade, as
+// to WebSocket, is not signed. Used signatures are remembered in memory, over
+// config reloads but not over a restart, by each process for itself; with more
+// than 1,048,576 of them in the last minutes, requests are refused. Behind the
+// provider the fields `Content-Digest`, `Signature` and `Signature-Input` are gone.
+//
 // Placeholder | Description
 // ------------|-------------
 // `{http.auth.user.id}` | The id of the user, from the verified user header
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_proxy_secret_requests_total` | `result` | Requests by result: `current` or `previous` (the first, or another of the secrets), `no_secret`, `bad_secret`, `repeated`, `no_user`, `bad_user`
+// `caddy_proxy_secret_requests_total` | `result` | Requests by result: `current` or `previous` (the first, or another of the secrets), `no_secret`, `bad_secret`, `repeated`, `no_user`, `bad_user`; in signed mode also `unsigned` (no signature, or a secret beside it), `bad_signature` (not of our form, by none of the secrets, or of another request), `expired` (signed more than 5 minutes ago or ahead), `bad_digest` (another body than was signed, an unreadable one, or more than 1 MiB), `replayed`, `replay_cache_full`
 type Provider struct {
 	// The secrets that are accepted. Several serve rotation: add the new one
 	// here, change the edge, then remove the old one. Each takes placeholders,
@@ -54,9 +66,17 @@ type Provider struct {
 	// The header that carries the user id. Default: `blink-auth-userid`.
 	UserHeader string `json:"user_header,omitempty"`
 
+	// Whether a request must be signed with one of the secrets instead of
+	// carrying it. The edge must sign, then; a request with the secret in it is
+	// refused. Default: false.
+	Signed bool `json:"signed,omitempty"`
+
 	headers            Headers
 	secretSet, userSet header.Set
 	digests            [][sha256.Size]byte
+	keys               []signingKey // in signed mode
+	replays            *replayCache
+	now                func() time.Time
 	current, previous  prometheus.Counter
 	logger             *zap.Logger
 }
@@ -77,6 +97,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.secretSet, p.userSet = header.NewSet(p.headers.secret), header.NewSet(p.headers.user)
+	p.replays, p.now = replays, time.Now
 
 	if len(p.Secrets) == 0 {
 		return fmt.Errorf("a secret is required")
@@ -93,17 +114,32 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		if secret.IsLiteral(configured) {
 			p.logger.Warn("the secret can be read in the config; use {env.*} or {file.*}", zap.Int("secret", i+1))
 		}
-		p.digests = append(p.digests, sha256.Sum256([]byte(resolved.Reveal())))
+		p.addSecret(resolved, i+1)
 	}
 
 	p.current, p.previous = requests.WithLabelValues("current"), requests.WithLabelValues("previous")
 	return metrics.Register(ctx.GetMetricsRegistry(), requests)
 }
 
+func (p *Provider) addSecret(resolved secret.Value, number int) {
+	plain := resolved.Reveal()
+	if !p.Signed {
+		p.digests = append(p.digests, sha256.Sum256([]byte(plain)))
+		return
+	}
+	if len(plain) < sha256.Size { // RFC 2104, section 3
+		p.logger.Warn("the secret is short: who sees a signed request can try to guess it; use 32 random characters or more", zap.Int("secret", number))
+	}
+	p.keys = append(p.keys, signingKey{secret.Fingerprint(plain), resolved})
+}
+
 // Authenticate implements caddyauth.Authenticator. A request without the proof
 // is not an error: it is answered 401, counted, and logged with a fingerprint
 // of what it presented.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	if p.Signed {
+		return p.authenticateSigned(w, r)
+	}
 	presented, secrets := take(r.Header, p.headers.secret, p.secretSet)
 	userID, users := take(r.Header, p.headers.user, p.userSet)
 
@@ -114,13 +150,19 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	case secrets > 1 || users > 1:
 		return p.refuse(w, "repeated", "")
 	case match < 0:
-		return p.refuse(w, "bad_secret", presented)
+		return p.refuse(w, "bad_secret", fingerprint(presented))
 	case users == 0:
 		return p.refuse(w, "no_user", "")
 	case !ValidUserID(userID):
 		return p.refuse(w, "bad_user", "")
 	}
 
+	return p.accept(r, match, userID)
+}
+
+// accept lets a request pass whose proof was made with the secret of index
+// match.
+func (p *Provider) accept(r *http.Request, match int, userID string) (caddyauth.User, bool, error) {
 	if match == 0 {
 		p.current.Inc()
 	} else {
@@ -143,12 +185,20 @@ func (p *Provider) match(presented string) int {
 	return found
 }
 
-func (p *Provider) refuse(w http.ResponseWriter, result, presented string) (caddyauth.User, bool, error) {
+// fingerprint is that of a presented secret, if there was one.
+func fingerprint(presented string) string {
+	if presented == "" {
+		return ""
+	}
+	return secret.Fingerprint(presented)
+}
+
+func (p *Provider) refuse(w http.ResponseWriter, result, fingerprint string) (caddyauth.User, bool, error) {
 	requests.WithLabelValues(result).Inc()
 	if c := p.logger.Check(zapcore.WarnLevel, "request without valid proof"); c != nil {
 		fields := []zap.Field{zap.String("result", result)}
-		if presented != "" {
-			fields = append(fields, zap.String("fingerprint", secret.Fingerprint(presented)))
+		if fingerprint != "" {
+			fields = append(fields, zap.String("fingerprint", fingerprint))
 		}
 		c.Write(fields...)
 	}

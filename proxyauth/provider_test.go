@@ -12,11 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-func provisioned(t testing.TB, secrets ...string) *Provider {
+func provisioned(t testing.TB, p *Provider, secrets ...string) *Provider {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
-	p := new(Provider)
 	for i, plain := range secrets {
 		name := "PROXYAUTH_TEST_" + strconv.Itoa(i)
 		t.Setenv(name, plain)
@@ -31,7 +30,7 @@ func provisioned(t testing.TB, secrets ...string) *Provider {
 
 // S9: the index tells which secret it was, and nothing else matches.
 func TestMatch(t *testing.T) {
-	p := provisioned(t, "first", "second", "third")
+	p := provisioned(t, new(Provider), "first", "second", "third")
 	for presented, want := range map[string]int{
 		"first": 0, "second": 1, "third": 2, "": -1, "firs": -1, "firstt": -1, "FIRST": -1, "first\x00": -1,
 	} {
@@ -47,7 +46,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add("blink-auth-proxysecret", "s3cr3t", "blink-auth-userid", "alice", "X-Other", "x")
 	f.Add("Blink_Auth_Proxysecret", "s3cr3t", "blink-auth-userid", "alice", "blink-auth-proxysecret", "s3cr3t")
 	f.Add("blink-auth-proxysecret", "s3cr3t", "blink-auth-userid", "a b", "blink.auth.userid", "bob")
-	p := provisioned(f, "s3cr3t", "old")
+	p := provisioned(f, new(Provider), "s3cr3t", "old")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, name3, value3 string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header = http.Header{}
