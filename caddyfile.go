@@ -42,6 +42,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    service <id> {
 //	        proxy_url    <url>
 //	        proxy_secret <secret>
+//	        sign
 //	    }
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -75,11 +76,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "user_header":
 		return unmarshalWord(d, &h.UserHeader, proxyauth.CheckHeaderName)
 	case "forward_credentials":
-		if h.ForwardCredentials {
-			return d.Errf("duplicate subdirective '%s'", d.Val())
-		}
-		h.ForwardCredentials = true
-		return unmarshalEnd(d)
+		return unmarshalFlag(d, &h.ForwardCredentials)
 	case "max_body":
 		var size string
 		if h.MaxBody != 0 {
@@ -152,6 +149,8 @@ func (h *Handler) unmarshalService(d *caddyfile.Dispenser) error {
 			err = unmarshalWord(d, &service.ProxyURL, checkProxyURL)
 		case "proxy_secret":
 			err = unmarshalWord(d, &service.ProxySecret, checkNotEmpty)
+		case "sign":
+			err = unmarshalFlag(d, &service.Sign)
 		default:
 			err = d.Errf("unrecognized subdirective '%s'", d.Val())
 		}
@@ -161,6 +160,9 @@ func (h *Handler) unmarshalService(d *caddyfile.Dispenser) error {
 	}
 	if service.ProxyURL == "" {
 		return d.Errf("service '%s' has no proxy_url", id)
+	}
+	if service.Sign && service.ProxySecret == "" {
+		return d.Errf("service '%s' has no proxy_secret to sign with", id)
 	}
 	if h.Services == nil {
 		h.Services = make(map[string]*Service)
@@ -183,6 +185,15 @@ func unmarshalWord(d *caddyfile.Dispenser, word *string, check func(string) erro
 			return d.WrapErr(err)
 		}
 	}
+	return unmarshalEnd(d)
+}
+
+// unmarshalFlag reads a subdirective that may stand once, alone.
+func unmarshalFlag(d *caddyfile.Dispenser, flag *bool) error {
+	if *flag {
+		return d.Errf("duplicate subdirective '%s'", d.Val())
+	}
+	*flag = true
 	return unmarshalEnd(d)
 }
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"net/http/httputil"
@@ -38,12 +39,17 @@ type exchange struct {
 	start  time.Time
 	status int
 	answer *http.Response
+	digest [sha256.Size]byte // of the body, for a service that signs
 }
 
 // serve admits the request and forwards it. The rest is the escaped path behind
 // the service id.
 func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
-	if refused := ex.admit(w, rest); refused != nil {
+	refused := ex.admit(w, rest)
+	if refused == nil && ex.service.Sign {
+		refused = ex.holdBody()
+	}
+	if refused != nil {
 		ex.service.measured().count(refused.Status)
 		return reject(w, refused)
 	}
@@ -115,7 +121,6 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 	forward(in, out)
 	ex.handler.withheld.Strip(out.Header)
-	ex.handler.headers.Write(out.Header, ex.service.secret, ex.userID)
 	out.Header["Cdn-Loop"] = append(out.Header["Cdn-Loop"], ex.service.loopMark)
 	if isConnectCall(in.Method, &ex.target, ex.service.basePath) || ex.handler.isHTTP3() && out.Header.Get("Accept-Encoding") == "" {
 		// a connect call's answer is read, and must not come compressed; and
@@ -124,6 +129,11 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if ex.body != nil {
 		ex.body.attach(out)
+	}
+	if ex.service.Sign {
+		ex.handler.headers.WriteSigned(out, ex.service.secret, ex.userID, ex.digest, time.Now())
+	} else {
+		ex.handler.headers.Write(out.Header, ex.service.secret, ex.userID)
 	}
 }
 

@@ -52,6 +52,8 @@ const (
 // the edge itself vouches for. Requests without a user are answered 401 and
 // paths outside the prefix are passed on to the next handler.
 //
+// With `sign`, a service's requests carry a signature instead of its secret.
+//
 // What the edge itself answers is `application/problem+json` with a
 // `Proxy-Status` header; answers of the integration have neither added.
 //

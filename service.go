@@ -32,6 +32,11 @@ type Service struct {
 	// loaded; an empty one is an error. Default: none, no secret is sent.
 	ProxySecret string `json:"proxy_secret,omitempty"`
 
+	// Whether requests are signed with the secret instead of carrying it, which
+	// `proxy_secret` with `signed` verifies. Their bodies are held in memory, up
+	// to 1 MiB; larger ones are answered 413. Default: false.
+	Sign bool `json:"sign,omitempty"`
+
 	id         string
 	proxyURL   *url.URL
 	basePath   string // escaped, as configured
@@ -100,6 +105,9 @@ func (s *Service) provision(id string, repl *caddy.Replacer, logger *zap.Logger)
 	s.loopMark = loopMark(id, s.proxyURL)
 
 	if s.ProxySecret == "" {
+		if s.Sign {
+			return errors.New("sign needs a proxy_secret")
+		}
 		return nil
 	}
 	if s.secret, err = secret.Resolve(repl, s.ProxySecret); err == nil {
@@ -111,7 +119,7 @@ func (s *Service) provision(id string, repl *caddy.Replacer, logger *zap.Logger)
 	if secret.IsLiteral(s.ProxySecret) {
 		logger.Warn("the proxy secret can be read in the config; use {env.*} or {file.*}", zap.String("service_id", id))
 	}
-	if s.proxyURL.Scheme == "http" && !isLoopback(s.proxyURL.Hostname()) {
+	if !s.Sign && s.proxyURL.Scheme == "http" && !isLoopback(s.proxyURL.Hostname()) {
 		logger.Warn("the proxy secret is sent without TLS", zap.String("service_id", id))
 	}
 	return nil

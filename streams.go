@@ -55,7 +55,7 @@ func (s *streams) Destruct() error {
 // acquireStreams makes s share the tunnels of the same service in the config
 // that this one replaces.
 func (s *Service) acquireStreams(h *Handler) error {
-	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q", s.id, s.proxyURL, s.secret.Reveal(), h.SecretHeader, h.UserHeader))
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %v %q %q", s.id, s.proxyURL, s.secret.Reveal(), s.Sign, h.SecretHeader, h.UserHeader))
 	pooled, _, err := streamPool.LoadOrNew(key, func() (caddy.Destructor, error) { return new(streams), nil })
 	if err != nil {
 		return err

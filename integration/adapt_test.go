@@ -76,6 +76,7 @@ func TestInvalidJSONConfigs(t *testing.T) {
 		`{"handler":"connector","services":{"a":{"proxy_url":"http://h"}},"transport":{"protocol":"fastcgi"}}`:                    "it must be 'http'",
 		`{"handler":"connector","services":{"a":{"proxy_url":"http://h"}},"transport":{"protocol":"http","proxy_protocol":"v2"}}`: "proxy_protocol is not supported",
 		`{"handler":"connector","services":{"a":{"proxy_url":"http://h"}},"no_such_field":1}`:                                     "no_such_field",
+		`{"handler":"connector","services":{"a":{"proxy_url":"http://h","sign":true}}}`:                                           "sign needs a proxy_secret",
 		`{"handler":"authentication","providers":{"proxy_secret":{}}}`:                                                            "a secret is required",
 		`{"handler":"authentication","providers":{"proxy_secret":{"secrets":[""]}}}`:                                              "secret 1: empty secret",
 		`{"handler":"authentication","providers":{"proxy_secret":{"secrets":["a"],"secret_header":"Content-Length"}}}`:            "has a meaning of its own",

@@ -67,6 +67,9 @@ func TestSecretsNeverLeak(t *testing.T) {
 		service closed %s {env.LEAK_ENV}
 		service echo %s {env.LEAK_ENV}
 		service malformed %s {env.LEAK_ENV}
+		service signed %s {env.LEAK_ENV} {
+			sign
+		}
 	}
 }
 http://:%s {
@@ -75,7 +78,8 @@ http://:%s {
 	respond "user {http.auth.user.id}"
 }
 `, accounts, integration, secretFile, closed.url, echoing(t, "HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n"),
-		echoing(t, "HTTP/1.1 200 OK\r\n%s\r\n"), portOf(integration), secretFile)
+		echoing(t, "HTTP/1.1 200 OK\r\n%s\r\n"), echoing(t, "HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n"),
+		portOf(integration), secretFile)
 
 	s := start(t, "", "")
 	options := fmt.Sprintf(logFilter, s.log)
@@ -84,7 +88,7 @@ http://:%s {
 	var answers strings.Builder
 	say := func(got answer) { fmt.Fprintln(&answers, got.Status, got.Header, got.body) }
 	client := []string{"blink-auth-proxysecret: " + sentSecret, "Cookie: session=" + callerSecret}
-	for _, service := range []string{"integration", "closed", "echo", "malformed", "none", ".."} {
+	for _, service := range []string{"integration", "closed", "echo", "malformed", "signed", "none", ".."} {
 		say(s.get("/connector/"+service+"/x", client...))
 		say(s.do("POST", "/connector/"+service+"/auth/1", "{}", client...))
 		say(s.do("TRACE", "/connector/"+service+"/x", "", client...))
