@@ -14,9 +14,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 )
@@ -29,17 +26,17 @@ type exchange struct {
 	handler *Handler
 	service *Service
 	userID  string
-	repl    *caddy.Replacer
-	logged  *caddyhttp.ExtraLogFields
 	inbound *http.Request
 
-	target url.URL // where the request goes
-	writer responseWriter
-	body   *requestBody
-	start  time.Time
-	status int
-	answer *http.Response
-	digest [sha256.Size]byte // of the body, for a service that signs
+	proxy   httputil.ReverseProxy
+	target  url.URL // where the request goes
+	writer  responseWriter
+	body    *requestBody
+	start   time.Time
+	latency time.Duration // until the upstream's answer; zero while there is none
+	status  int
+	answer  *http.Response
+	digest  [sha256.Size]byte // of the body, for a service that signs
 }
 
 // serve admits the request and forwards it. The rest is the escaped path behind
@@ -68,7 +65,7 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 		r = r.WithContext(ctx)
 	}
 
-	proxy := httputil.ReverseProxy{
+	ex.proxy = httputil.ReverseProxy{
 		Rewrite:        ex.rewrite,
 		Transport:      ex.handler.transport,
 		BufferPool:     &ex.handler.buffers,
@@ -78,7 +75,7 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 	}
 	defer ex.finish()
 	ex.start = time.Now()
-	proxy.ServeHTTP(&ex.writer, r)
+	ex.proxy.ServeHTTP(&ex.writer, r)
 	return nil
 }
 
@@ -97,7 +94,7 @@ func (ex *exchange) admit(w http.ResponseWriter, rest string) *problem.Problem {
 	if err := rawpath.Set(&ex.target, rawpath.Join(ex.service.basePath, rest)); err != nil {
 		return errInvalidPath
 	}
-	if hasLoopMark(r.Header, ex.service.loopMark) {
+	if hasLoopMark(r.Header, ex.service.loopMark[0]) {
 		return errLoop
 	}
 	if r.ContentLength > ex.handler.MaxBody {
@@ -121,11 +118,15 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 	forward(in, out)
 	ex.handler.withheld.Strip(out.Header)
-	out.Header["Cdn-Loop"] = append(out.Header["Cdn-Loop"], ex.service.loopMark)
+	if marks := out.Header["Cdn-Loop"]; len(marks) > 0 {
+		out.Header["Cdn-Loop"] = append(marks, ex.service.loopMark[0])
+	} else {
+		out.Header["Cdn-Loop"] = ex.service.loopMark
+	}
 	if isConnectCall(in.Method, &ex.target, ex.service.basePath) || ex.handler.isHTTP3() && out.Header.Get("Accept-Encoding") == "" {
 		// a connect call's answer is read, and must not come compressed; and
 		// over HTTP/3 the transport would decompress what it asks for itself
-		out.Header.Set("Accept-Encoding", "identity")
+		out.Header["Accept-Encoding"] = identity
 	}
 	if ex.body != nil {
 		ex.body.attach(out)
@@ -139,16 +140,11 @@ func (ex *exchange) rewrite(pr *httputil.ProxyRequest) {
 
 // modifyResponse takes the answer over.
 func (ex *exchange) modifyResponse(res *http.Response) error {
-	latency := time.Since(ex.start)
+	ex.latency = time.Since(ex.start)
 	ex.status = res.StatusCode
-	ex.service.measured().upstream.Observe(latency.Seconds())
-	ex.repl.Set("http.connector.upstream.latency", latency)
-	ex.repl.Set("http.connector.upstream.latency_ms", latency.Seconds()*1e3)
-	if ex.logged != nil {
-		ex.logged.Add(zap.Duration("upstream_latency", latency))
-	}
+	ex.service.measured().upstream.Observe(ex.latency.Seconds())
 	if c := ex.handler.logger.Check(zapcore.DebugLevel, "upstream answered"); c != nil {
-		c.Write(zap.String("service_id", ex.service.id), zap.Int("status", res.StatusCode), zap.Duration("latency", latency))
+		c.Write(zap.Inline(ex), zap.Int("status", res.StatusCode))
 	}
 	ex.body.answered()
 
@@ -204,6 +200,29 @@ func (ex *exchange) finish() {
 		_ = http.NewResponseController(ex.writer.ResponseWriter).Flush()
 		panic(aborted)
 	}
+}
+
+// placeholder looks up the placeholders in Handler's documentation.
+func (ex *exchange) placeholder(key string) (any, bool) {
+	switch {
+	case key == "http.connector.service_id":
+		return ex.service.id, true
+	case key == "http.connector.upstream.latency" && ex.latency > 0:
+		return ex.latency, true
+	case key == "http.connector.upstream.latency_ms" && ex.latency > 0:
+		return ex.latency.Seconds() * 1e3, true
+	}
+	return nil, false
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler: what the access log says
+// of the exchange.
+func (ex *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("service_id", ex.service.id)
+	if ex.latency > 0 {
+		enc.AddDuration("upstream_latency", ex.latency)
+	}
+	return nil
 }
 
 // isPrintable reports whether s is visible ASCII and spaces, as ReverseProxy

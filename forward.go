@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 // reverse_proxy does.
 func forward(in, out *http.Request) {
 	forwardedFor(in, out)
-	out.Header["Via"] = append(out.Header["Via"], via(in.ProtoMajor, in.ProtoMinor))
+	addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
 	if in.TLS != nil && !in.TLS.HandshakeComplete {
 		out.Header["Early-Data"] = []string{"1"} // RFC 8470, section 5.1
 	}
@@ -30,13 +31,22 @@ func forward(in, out *http.Request) {
 	}
 }
 
-// via is the member for the Via field of a message received over the given
-// version of HTTP.
-func via(major, minor int) string {
-	if major == 1 && minor == 1 {
-		return "1.1 Caddy"
+// Values that most messages get. They are shared: net/http reads them and
+// whoever adds to one gets a copy, because they have no room.
+var (
+	via11    = []string{"1.1 Caddy"}
+	schemes  = map[bool][]string{false: {"http"}, true: {"https"}}
+	identity = []string{"identity"}
+)
+
+// addVia adds this server to the Via field of a message that it received over
+// the given version of HTTP.
+func addVia(h http.Header, major, minor int) {
+	if major == 1 && minor == 1 && h["Via"] == nil {
+		h["Via"] = via11
+		return
 	}
-	return strconv.Itoa(major) + "." + strconv.Itoa(minor) + " Caddy"
+	h["Via"] = append(h["Via"], strconv.Itoa(major)+"."+strconv.Itoa(minor)+" Caddy")
 }
 
 // forwardedFor sets X-Forwarded-For, -Proto and -Host. What the request brought
@@ -59,21 +69,17 @@ func forwardedFor(in, out *http.Request) {
 		out.Header["X-Forwarded-For"] = []string{peer}
 	}
 
-	proto := "http"
-	if in.TLS != nil {
-		proto = "https"
-	}
-	out.Header["X-Forwarded-Proto"] = []string{broughtOr(proto, in, "X-Forwarded-Proto", trusted)}
-	out.Header["X-Forwarded-Host"] = []string{broughtOr(in.Host, in, "X-Forwarded-Host", trusted)}
+	out.Header["X-Forwarded-Proto"] = broughtOr(schemes[in.TLS != nil], in, "X-Forwarded-Proto", trusted)
+	out.Header["X-Forwarded-Host"] = broughtOr([]string{in.Host}, in, "X-Forwarded-Host", trusted)
 	if forwarded := in.Header["Forwarded"]; trusted && len(forwarded) > 0 {
 		out.Header["Forwarded"] = forwarded
 	}
 }
 
 // broughtOr returns the last value that the request brought, or else own.
-func broughtOr(own string, in *http.Request, name string, trusted bool) string {
+func broughtOr(own []string, in *http.Request, name string, trusted bool) []string {
 	if values := in.Header[name]; trusted && len(values) > 0 && values[len(values)-1] != "" {
-		return values[len(values)-1]
+		return slices.Clip(values[len(values)-1:])
 	}
 	return own
 }

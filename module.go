@@ -110,7 +110,7 @@ type Handler struct {
 	prefix    string // without the slash of a lone "/"
 	transport *reverseproxy.HTTPTransport
 	headers   proxyauth.Headers
-	withheld  header.Set // request headers that don't go upstream
+	withheld  header.Set // request headers that don't go upstream as they came
 	userKey   string     // the placeholder in User, if it is just one
 	buffers   bufferPool
 	logger    *zap.Logger
@@ -145,7 +145,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.withheld = h.headers.Set()
 	if !h.ForwardCredentials {
-		h.withheld = append(header.NewSet("Authorization", "Cookie", "Proxy-Authorization"), h.withheld...)
+		h.withheld = h.withheld.Union(header.NewSet("Authorization", "Cookie", "Proxy-Authorization"))
 	}
 
 	repl := caddy.NewReplacer()
@@ -272,14 +272,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return reject(w, errUnknownService)
 	}
 
-	repl.Set("http.connector.service_id", id)
-	repl.Set("http.auth.user.id", userID) // which the access log has as user_id
-	logged, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	if logged != nil {
-		logged.Add(zap.String("service_id", id))
+	if h.User != defaultUser {
+		repl.Set("http.auth.user.id", userID) // which the access log has as user_id
 	}
-
-	ex := &exchange{handler: h, service: service, userID: userID, repl: repl, logged: logged, inbound: r}
+	ex := &exchange{handler: h, service: service, userID: userID, inbound: r}
+	repl.Map(ex.placeholder)
+	if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		logged.Add(zap.Inline(ex))
+	}
 	return ex.serve(w, rest)
 }
 

@@ -31,7 +31,7 @@ func (w *responseWriter) begin(res *http.Response) {
 	delete(client, "Server") // the upstream's counts; Via names this server
 	delete(res.Header, "Alt-Svc")
 	problem.Disown(res.Header)
-	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor))
+	addVia(res.Header, res.ProtoMajor, res.ProtoMinor)
 	w.flush = isFlushed(res.Header)
 	addAll(client, res.Header)
 	res.Header = nil

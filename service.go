@@ -41,7 +41,7 @@ type Service struct {
 	proxyURL   *url.URL
 	basePath   string // escaped, as configured
 	secret     secret.Value
-	loopMark   string
+	loopMark   []string // one; the field's value where there is no other
 	metrics    serviceMetrics
 	streams    *streams
 	streamsKey [sha256.Size]byte
@@ -102,7 +102,7 @@ func (s *Service) provision(id string, repl *caddy.Replacer, logger *zap.Logger)
 		return err
 	}
 	s.basePath = rawpath.Of(s.proxyURL)
-	s.loopMark = loopMark(id, s.proxyURL)
+	s.loopMark = []string{loopMark(id, s.proxyURL)}
 
 	if s.ProxySecret == "" {
 		if s.Sign {

@@ -126,18 +126,24 @@ func (hs Headers) Write(h http.Header, s secret.Value, userID string) {
 	h[hs.user] = []string{userID}
 }
 
-// take removes every spelling of name from h and returns the value, if there
-// was exactly one under the name itself.
-func take(h http.Header, name string, spellings header.Set) (value string, count int) {
+// find counts the values that h has under any spelling of name, and returns the
+// one under the name itself, if it is the only one.
+func find(h http.Header, name string, spellings header.Set) (value string, count int) {
 	for key, values := range h {
 		if !spellings.Has(key) {
-			continue
+			continue // by its length, mostly
 		}
-		delete(h, key)
 		count += len(values)
 		if len(values) > 0 && strings.EqualFold(key, name) {
 			value = values[0]
 		}
 	}
+	return value, count
+}
+
+// take is find, and removes what it counts.
+func take(h http.Header, name string, spellings header.Set) (value string, count int) {
+	value, count = find(h, name, spellings)
+	spellings.Strip(h)
 	return value, count
 }

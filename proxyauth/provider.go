@@ -73,6 +73,7 @@ type Provider struct {
 
 	headers            Headers
 	secretSet, userSet header.Set
+	userKey            string // the user header's canonical name
 	digests            [][sha256.Size]byte
 	keys               []signingKey // in signed mode
 	replays            *replayCache
@@ -97,6 +98,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.secretSet, p.userSet = header.NewSet(p.headers.secret), header.NewSet(p.headers.user)
+	p.userKey = http.CanonicalHeaderKey(p.headers.user)
 	p.replays, p.now = replays, time.Now
 
 	if len(p.Secrets) == 0 {
@@ -141,20 +143,20 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		return p.authenticateSigned(w, r)
 	}
 	presented, secrets := take(r.Header, p.headers.secret, p.secretSet)
-	userID, users := take(r.Header, p.headers.user, p.userSet)
+	userID, users := find(r.Header, p.headers.user, p.userSet)
 
 	match := p.match(presented)
 	switch {
 	case secrets == 0:
-		return p.refuse(w, "no_secret", "")
+		return p.refuse(w, r, "no_secret", "")
 	case secrets > 1 || users > 1:
-		return p.refuse(w, "repeated", "")
+		return p.refuse(w, r, "repeated", "")
 	case match < 0:
-		return p.refuse(w, "bad_secret", fingerprint(presented))
+		return p.refuse(w, r, "bad_secret", fingerprint(presented))
 	case users == 0:
-		return p.refuse(w, "no_user", "")
+		return p.refuse(w, r, "no_user", "")
 	case !ValidUserID(userID):
-		return p.refuse(w, "bad_user", "")
+		return p.refuse(w, r, "bad_user", "")
 	}
 
 	return p.accept(r, match, userID)
@@ -168,7 +170,10 @@ func (p *Provider) accept(r *http.Request, match int, userID string) (caddyauth.
 	} else {
 		p.previous.Inc()
 	}
-	r.Header.Set(p.headers.user, userID)
+	if _, canonical := r.Header[p.userKey]; !canonical {
+		p.userSet.Strip(r.Header)
+		r.Header.Set(p.userKey, userID)
+	}
 	return caddyauth.User{ID: userID}, true, nil
 }
 
@@ -193,7 +198,8 @@ func fingerprint(presented string) string {
 	return secret.Fingerprint(presented)
 }
 
-func (p *Provider) refuse(w http.ResponseWriter, result, fingerprint string) (caddyauth.User, bool, error) {
+func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, result, fingerprint string) (caddyauth.User, bool, error) {
+	p.userSet.Strip(r.Header)
 	requests.WithLabelValues(result).Inc()
 	if c := p.logger.Check(zapcore.WarnLevel, "request without valid proof"); c != nil {
 		fields := []zap.Field{zap.String("result", result)}

@@ -38,21 +38,21 @@ type signedProof struct {
 func (p *Provider) authenticateSigned(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	proof, refusal := p.takeSigned(r.Header)
 	if refusal != "" {
-		return p.refuse(w, refusal, "")
+		return p.refuse(w, r, refusal, "")
 	}
 	match, refusal := p.verify(r, proof)
 	if refusal != "" {
-		return p.refuse(w, refusal, proof.params.keyID)
+		return p.refuse(w, r, refusal, proof.params.keyID)
 	}
 	return p.accept(r, match, proof.userID)
 }
 
-// takeSigned removes the proof from h, the secret header too, and returns it, or
-// why it cannot be one. A secret in the request is refused even beside a
+// takeSigned removes the proof from h, but for the user, and returns it, or why it
+// cannot be one. A secret in the request is refused even beside a
 // signature: in signed mode nobody should send it, and it may have leaked.
 func (p *Provider) takeSigned(h http.Header) (proof signedProof, refusal string) {
 	_, secrets := take(h, p.headers.secret, p.secretSet)
-	userID, users := take(h, p.headers.user, p.userSet)
+	userID, users := find(h, p.headers.user, p.userSet)
 	digest, digests := take(h, digestField, digestSet)
 	input, inputs := take(h, inputField, inputSet)
 	signature, signatures := take(h, signatureField, signatureSet)

@@ -1,30 +1,45 @@
 // Package header recognises protected header fields however they are spelled.
 package header
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Set is a set of field names that one side of the edge vouches for or
 // withholds. A name belongs to it in every spelling that some server folds onto
 // the same variable: any case, and `_`, `.` or a space in the place of `-`
 // (CGI, WSGI and PHP do that; GHSA-f59h-q822-g45g, GHSA-49wc-4hcv-v58q).
-type Set []string
+type Set struct {
+	folded  []string
+	lengths uint64 // of the names, modulo 64: most names are none of the set's by their length
+}
 
 // NewSet returns the set of the given names.
 func NewSet(names ...string) Set {
-	set := make(Set, len(names))
-	for i, name := range names {
+	var set Set
+	for _, name := range names {
 		folded := make([]byte, len(name))
-		for j := range len(name) {
-			folded[j] = fold(name[j])
+		for i := range len(name) {
+			folded[i] = fold(name[i])
 		}
-		set[i] = string(folded)
+		set.folded = append(set.folded, string(folded))
+		set.lengths |= 1 << (len(name) % 64)
 	}
 	return set
 }
 
+// Union returns the set of the names of both.
+func (s Set) Union(other Set) Set {
+	return Set{append(slices.Clip(s.folded), other.folded...), s.lengths | other.lengths}
+}
+
 // Has reports whether name is some spelling of a name of the set.
 func (s Set) Has(name string) bool {
-	for _, folded := range s {
+	if s.lengths&(1<<(len(name)%64)) == 0 {
+		return false
+	}
+	for _, folded := range s.folded {
 		if len(folded) == len(name) && equal(folded, name) {
 			return true
 		}
