@@ -28,6 +28,7 @@ type requestBody struct {
 	max      int64
 	watch    watch
 	failure  atomic.Pointer[error] // why the client's body could not be read
+	closed   atomic.Bool           // by the transport, which has given up
 }
 
 func (ex *exchange) newRequestBody(cancel context.CancelCauseFunc) *requestBody {
@@ -66,11 +67,17 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		b.copyTrailers()
-	case err != nil:
+	case err != nil && !b.closed.Load():
 		b.failure.CompareAndSwap(nil, &err)
 	}
 	b.watch.resume()
 	return n, err
+}
+
+// Close implements io.Closer. A Read that it breaks is not the client's failure.
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return b.ReadCloser.Close()
 }
 
 // copyTrailers runs in the last Read, before the transport writes them.

@@ -85,14 +85,14 @@ type failure struct {
 // whose text is known to hold no bytes of the upstream's answer, which may echo
 // the secret, are logged as they are.
 func (ex *exchange) classify(ctx context.Context, err error) failure {
+	if errors.Is(context.Cause(ctx), errStalled) {
+		return failure{errAnswerTimeout, errStalled.Error()}
+	}
 	if clientErr := ex.body.failed(); clientErr != nil {
 		return failure{clientProblem(ex.inbound.Context(), clientErr), "reading the request body"}
 	}
 	if ex.inbound.Context().Err() != nil {
 		return failure{errClientGone, "the client is gone"}
-	}
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return failure{errAnswerTimeout, errStalled.Error()}
 	}
 	if errors.Is(err, errLoopBehind) {
 		return failure{errLoop, errLoopBehind.Error()}
