@@ -26,6 +26,7 @@ type requestBody struct {
 	trailer  http.Header   // of the outbound request
 	withheld header.Set
 	max      int64
+	left     int64 // of a body of known length without trailers; else negative
 	watch    watch
 	failure  atomic.Pointer[error] // why the client's body could not be read
 	closed   atomic.Bool           // by the transport, which has given up
@@ -45,9 +46,10 @@ func (b *requestBody) attach(out *http.Request) {
 	}
 	b.ReadCloser = http.MaxBytesReader(nil, out.Body, b.max)
 	out.Body = b
-	if b.inbound.Trailer == nil && b.inbound.ContentLength >= 0 {
+	if b.left = b.inbound.ContentLength; b.left >= 0 && b.inbound.Trailer == nil {
 		return // no trailers can come
 	}
+	b.left = -1
 	if out.Trailer == nil {
 		out.Trailer = make(http.Header)
 	}
@@ -62,8 +64,16 @@ func (b *requestBody) attach(out *http.Request) {
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		// The transport looks for more than the length. By then the upstream may
+		// have answered, and the handler returned: nobody may read on.
+		return 0, io.EOF
+	}
 	b.watch.pause() // what the client does now is not the upstream's fault
 	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left == 0 && err == nil {
+		err = io.EOF
+	}
 	switch {
 	case err == io.EOF:
 		b.copyTrailers()

@@ -19,7 +19,11 @@ import (
 // reverse_proxy does.
 func forward(in, out *http.Request) {
 	forwardedFor(in, out)
-	addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
+	if in.ProtoMajor == 1 && in.ProtoMinor == 1 && out.Header["Via"] == nil {
+		out.Header["Via"] = via11
+	} else {
+		addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
+	}
 	if in.TLS != nil && !in.TLS.HandshakeComplete {
 		out.Header["Early-Data"] = []string{"1"} // RFC 8470, section 5.1
 	}
@@ -31,8 +35,9 @@ func forward(in, out *http.Request) {
 	}
 }
 
-// Values that most messages get. They are shared: net/http reads them and
-// whoever adds to one gets a copy, because they have no room.
+// Values that most outbound requests get. They are shared, and only for requests:
+// behind rewrite there is nothing but the transport, which reads them. An
+// answer's values are changed in place by other handlers' header operations.
 var (
 	via11    = []string{"1.1 Caddy"}
 	schemes  = map[bool][]string{false: {"http"}, true: {"https"}}
@@ -42,10 +47,6 @@ var (
 // addVia adds this server to the Via field of a message that it received over
 // the given version of HTTP.
 func addVia(h http.Header, major, minor int) {
-	if major == 1 && minor == 1 && h["Via"] == nil {
-		h["Via"] = via11
-		return
-	}
 	h["Via"] = append(h["Via"], strconv.Itoa(major)+"."+strconv.Itoa(minor)+" Caddy")
 }
 

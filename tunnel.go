@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,9 +22,10 @@ const goingAway = "\x88\x02\x03\xe9"
 
 // tunnel joins a client's upgraded connection and the upstream's.
 type tunnel struct {
-	client, upstream io.ReadWriteCloser
-	farewell         string
-	buffers          *bufferPool
+	client   *clientSide
+	upstream io.ReadWriteCloser
+	farewell string
+	buffers  *bufferPool
 }
 
 // isExtendedConnect reports whether r opens a WebSocket over HTTP/2 (RFC 8441)
@@ -71,7 +71,7 @@ func (ex *exchange) tunnel(res *http.Response) error {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return errTunnelled
 		}
-		t.client, t.farewell = &extendedConn{ex.inbound.Body, w}, ""
+		t.client = extendedSide(ex.inbound.Body, w)
 	} else {
 		res.Header["Connection"], res.Header["Upgrade"] = []string{"Upgrade"}, []string{got}
 		spellWebSocket(res.Header)
@@ -82,7 +82,7 @@ func (ex *exchange) tunnel(res *http.Response) error {
 			ex.handler.logger.Error("taking over the client's connection: " + err.Error())
 			return errTunnelled
 		}
-		t.client = conn
+		t.client = upgradedSide(conn)
 		// what the client has sent behind its request
 		early, _ := buffered.Peek(buffered.Reader.Buffered())
 		if _, err := upstream.Write(early); err != nil || buffered.Flush() != nil {
@@ -90,6 +90,7 @@ func (ex *exchange) tunnel(res *http.Response) error {
 			return errTunnelled
 		}
 	}
+	defer t.client.finish()
 	ex.service.streams.add(t)
 	defer ex.service.streams.remove(t)
 	t.run(ex.inbound.Context())
@@ -127,28 +128,10 @@ func (t *tunnel) close() {
 	t.upstream.Close()
 }
 
-// goAway closes the tunnel because its service is gone.
+// goAway closes the tunnel because its service is gone. A client that does not
+// read is not waited for.
 func (t *tunnel) goAway() {
-	if conn, ok := t.client.(net.Conn); ok && t.farewell != "" {
-		// a client that does not read is not waited for
-		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = io.WriteString(conn, t.farewell)
-	}
+	defer time.AfterFunc(100*time.Millisecond, t.close).Stop()
+	_, _ = io.WriteString(t.client, t.farewell)
 	t.close()
-}
-
-// extendedConn is the client's side of an extended CONNECT: the request's body
-// and the response's.
-type extendedConn struct {
-	io.ReadCloser
-	w http.ResponseWriter
-}
-
-// Write implements io.Writer.
-func (c *extendedConn) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	if err == nil {
-		err = http.NewResponseController(c.w).Flush()
-	}
-	return n, err
 }

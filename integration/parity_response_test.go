@@ -101,6 +101,19 @@ func TestParityViaOfAnswer(t *testing.T) {
 	wantIn(t, s.gotBy("/connector/sales", rawRequest("GET", "", "")), []string{"\r\nVia: 1.1 inner\r\nVia: 1.1 Caddy\r\n"}, nil)
 }
 
+// Caddy's `header` rewrites values in place. What one answer is made to say is
+// no other message's.
+func TestParityRewrittenHeader(t *testing.T) {
+	u := newUpstream(t, nil)
+	s := start(t, "", strings.Replace(paritySite(t, u.url, ""), "header X-Site yes", "header X-Site yes\n\theader {\n\tVia Caddy Edge\n\tdefer\n\t}", 1))
+	eachRoute(t, s, func(t *testing.T, s *server, prefix string) {
+		for range 2 {
+			wantIn(t, s.gotBy(prefix, rawRequest("GET", "", "")), []string{"\r\nVia: 1.1 Edge\r\n"}, nil)
+			wantIn(t, u.one(t), []string{"\r\nVia: 1.1 Caddy\r\n"}, nil)
+		}
+	})
+}
+
 // Several 103 belong to one answer. What an earlier handler has set is in the
 // final answer, what only a 103 had is not.
 func TestParityEarlyHints(t *testing.T) {

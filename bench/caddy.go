@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/f737063d/caddy-connector"
+)
+
+// The sites of the Caddy under test.
+const (
+	siteProxy         = "reverse_proxy"
+	siteProxyAgain    = "reverse_proxy-again"
+	siteOne           = "connector-1"
+	siteMany          = "connector-10000"
+	siteRespond       = "respond"
+	siteSecretRespond = "proxy_secret-respond"
+	siteSecretProxy   = "proxy_secret-reverse_proxy"
+)
+
+const (
+	manyServices = 10_000
+	userID       = "alice"
+	proxySecret  = "b7c64b3c0b0d4f6e9a2f5f5e0c3d1a79"
+)
+
+func serviceID(n int) string { return fmt.Sprintf("service-%05d", n) }
+
+func init() {
+	caddy.RegisterModule(alice{})
+}
+
+// alice is an authentication provider: every request is hers.
+type alice struct{}
+
+// CaddyModule returns the Caddy module information.
+func (alice) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authentication.providers.bench",
+		New: func() caddy.Module { return new(alice) },
+	}
+}
+
+// Authenticate implements caddyauth.Authenticator.
+func (alice) Authenticate(http.ResponseWriter, *http.Request) (caddyauth.User, bool, error) {
+	return caddyauth.User{ID: userID}, true, nil
+}
+
+// startCaddy runs two sites, with the given address behind those that proxy. It
+// returns the sites' addresses.
+func startCaddy(upstream string, sites [2]string) (addrs [2]string, stop func(), err error) {
+	// nothing of the machine's own Caddy is read or written
+	dir, err := os.MkdirTemp("", "connector-bench")
+	if err != nil {
+		return addrs, nil, err
+	}
+	stop = func() {
+		_ = caddy.Stop()
+		_ = os.RemoveAll(dir)
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
+		if err := os.Setenv(name, dir); err != nil {
+			return addrs, nil, err
+		}
+	}
+	config, addrs, err := caddyConfig(upstream, dir, sites)
+	if err != nil {
+		return addrs, nil, err
+	}
+	if err := caddy.Load(config, true); err != nil {
+		return addrs, nil, fmt.Errorf("starting caddy: %w", err)
+	}
+	return addrs, stop, nil
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+// handlers returns what a site does with a request.
+func handlers(site, upstream string) []object {
+	proxy := object{"handler": "reverse_proxy", "upstreams": []object{{"dial": upstream}}}
+	respond := object{"handler": "static_response", "status_code": 200, "body": string(body(smallBody))}
+	signedIn := authentication("bench", object{})
+	checked := authentication("proxy_secret", object{"secrets": []string{proxySecret}})
+
+	switch site {
+	case siteProxy, siteProxyAgain:
+		return []object{proxy}
+	case siteOne:
+		return []object{signedIn, connector(upstream, 1)}
+	case siteMany:
+		return []object{signedIn, connector(upstream, manyServices)}
+	case siteRespond:
+		return []object{respond}
+	case siteSecretRespond:
+		return []object{checked, respond}
+	case siteSecretProxy:
+		return []object{checked, proxy}
+	}
+	panic("no such site: " + site)
+}
+
+// caddyConfig returns the config of two sites, and their addresses.
+func caddyConfig(upstream, dir string, sites [2]string) (config []byte, addrs [2]string, err error) {
+	servers := make(object)
+	for i, site := range sites {
+		if addrs[i], err = freeAddr(); err != nil {
+			return nil, addrs, err
+		}
+		servers[site] = object{
+			"listen":          []string{addrs[i]},
+			"automatic_https": object{"disable": true},
+			"routes":          []object{{"handle": handlers(site, upstream)}},
+		}
+	}
+	config, err = json.Marshal(object{
+		"admin":   object{"disabled": true, "config": object{"persist": false}},
+		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
+		"storage": object{"module": "file_system", "root": dir},
+		"apps":    object{"http": object{"servers": servers}},
+	})
+	return config, addrs, err
+}
+
+func authentication(provider string, config object) object {
+	return object{"handler": "authentication", "providers": object{provider: config}}
+}
+
+func connector(upstream string, services int) object {
+	byID := make(object, services)
+	for n := range services {
+		byID[serviceID(n)] = object{"proxy_url": "http://" + upstream, "proxy_secret": proxySecret}
+	}
+	return object{"handler": "connector", "services": byID}
+}
+
+func freeAddr() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/rpc"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// loadCommand as the only argument makes this binary the child process.
+const loadCommand = "load-and-upstream"
+
+// load is the child process, called over its standard input and output.
+type load struct {
+	cmd      *exec.Cmd
+	client   *rpc.Client
+	upstream string // address of its upstream
+}
+
+// startLoad starts the child process. It ends when this process does.
+func startLoad() (*load, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, loadCommand)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the load: %w", err)
+	}
+	l := &load{cmd: cmd, client: rpc.NewClient(pipes{stdout, stdin})}
+	if err := l.client.Call("Child.Upstream", struct{}{}, &l.upstream); err != nil {
+		l.stop()
+		return nil, fmt.Errorf("starting the upstream: %w", err)
+	}
+	return l, nil
+}
+
+// stop ends the child process.
+func (l *load) stop() {
+	_ = l.client.Close()
+	_ = l.cmd.Wait()
+}
+
+// prepare connects to a site.
+func (l *load) prepare(t Target) error {
+	return l.client.Call("Child.Prepare", t, new(struct{}))
+}
+
+// run loads a prepared site for a while; with all, at least until it has sent
+// every request.
+func (l *load) run(name string, duration time.Duration, all bool) (Slice, error) {
+	var slice Slice
+	err := l.client.Call("Child.Run", Order{name, duration, all}, &slice)
+	return slice, err
+}
+
+// pipes make one connection of the two ends of a process.
+type pipes struct {
+	io.ReadCloser
+	io.WriteCloser
+}
+
+func (p pipes) Close() error {
+	return errors.Join(p.WriteCloser.Close(), p.ReadCloser.Close())
+}
+
+// serveLoad is the child process, until its standard input ends.
+func serveLoad() {
+	server := rpc.NewServer()
+	if err := server.Register(&Child{targets: make(map[string]*generator)}); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	server.ServeConn(pipes{os.Stdin, os.Stdout})
+}
+
+// Child is what the child process does. Calls come one at a time.
+type Child struct {
+	targets map[string]*generator
+}
+
+// Order is one call of Run.
+type Order struct {
+	Name     string
+	Duration time.Duration
+	All      bool
+}
+
+// Upstream starts the upstream and returns its address.
+func (*Child) Upstream(_ struct{}, addr *string) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	*addr = listener.Addr().String()
+	server := &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	return nil
+}
+
+var (
+	smallAnswer = body(smallBody)
+	largeAnswer = body(largeBody)
+)
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	content := smallAnswer
+	if r.URL.Path == "/large" {
+		content = largeAnswer
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+	_, _ = w.Write(content)
+}
+
+// Prepare connects to a site, in the place of the one that had its name.
+func (c *Child) Prepare(t Target, _ *struct{}) error {
+	if former := c.targets[t.Name]; former != nil {
+		former.close()
+	}
+	g, err := newGenerator(t)
+	c.targets[t.Name] = g
+	return err
+}
+
+// Run loads a prepared site.
+func (c *Child) Run(o Order, slice *Slice) (err error) {
+	*slice, err = c.targets[o.Name].run(o.Duration, o.All)
+	return err
+}

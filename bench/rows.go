@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+const (
+	smallBody = 100
+	largeBody = 64 << 10
+)
+
+// row is one line of the table: one kind of request, and the two sites that
+// answer it.
+type row struct {
+	what, against string
+	a, b          side
+	budget        budget
+}
+
+// side is one of the two sites of a row, and the requests that it gets.
+type side struct {
+	site     string // of caddyConfig
+	requests [][]byte
+	answer   int // length of the answer's body
+}
+
+// budget is what a row is expected to reach; zero stands for no expectation.
+type budget struct {
+	throughput float64 // ratio, at least
+	p99        float64 // ratio, at most
+}
+
+func (b budget) String() string {
+	var parts []string
+	if b.throughput > 0 {
+		parts = append(parts, fmt.Sprintf("throughput ≥ %.2f", b.throughput))
+	}
+	if b.p99 > 0 {
+		parts = append(parts, fmt.Sprintf("p99 ≤ %.2f", b.p99))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// kept reports whether a budget is kept. Ratios count as they are printed.
+func (b budget) kept(throughput, p99 float64) bool {
+	const half = 0.005
+	return (b.throughput == 0 || throughput >= b.throughput-half) && (b.p99 == 0 || p99 < b.p99+half)
+}
+
+func allRows() []row {
+	proxying := budget{throughput: 1.20, p99: 1.00}
+	checking := budget{throughput: 0.95}
+	asFast := budget{throughput: 0.97} // less what a site differs from itself
+
+	small, large := get("/small"), get("/large")
+	upload := post("/small", largeBody)
+	oneSmall := get("/connector/" + serviceID(0) + "/small")
+	oneLarge := get("/connector/" + serviceID(0) + "/large")
+	oneUpload := post("/connector/"+serviceID(0)+"/small", largeBody)
+
+	// in an order that no cache can guess
+	manySmall := make([][]byte, manyServices)
+	for i, n := range rand.New(rand.NewPCG(1, 2)).Perm(manyServices) {
+		manySmall[i] = get("/connector/" + serviceID(n) + "/small")[0]
+	}
+
+	return []row{
+		{"reverse_proxy, 100 B", "itself (noise)", side{siteProxy, small, smallBody}, side{siteProxyAgain, small, smallBody}, budget{}},
+		{"connector, 1 service, 100 B", "reverse_proxy", side{siteOne, oneSmall, smallBody}, side{siteProxy, small, smallBody}, proxying},
+		{"connector, 1 service, 64 KiB answer", "reverse_proxy", side{siteOne, oneLarge, largeBody}, side{siteProxy, large, largeBody}, proxying},
+		{"connector, 1 service, 64 KiB request", "reverse_proxy", side{siteOne, oneUpload, smallBody}, side{siteProxy, upload, smallBody}, proxying},
+		{"proxy_secret, respond, 100 B", "the site without it", side{siteSecretRespond, small, smallBody}, side{siteRespond, small, smallBody}, checking},
+		{"proxy_secret, reverse_proxy, 100 B", "the site without it", side{siteSecretProxy, small, smallBody}, side{siteProxy, small, smallBody}, checking},
+		// last, because what they leave in the metrics makes the collector run less often
+		{"connector, 10,000 services, 100 B", "reverse_proxy", side{siteMany, manySmall, smallBody}, side{siteProxy, small, smallBody}, proxying},
+		{"connector, 10,000 services, 100 B", "connector, 1 service", side{siteMany, manySmall, smallBody}, side{siteOne, oneSmall, smallBody}, asFast},
+	}
+}
+
+// header is what every request brings: a usual client's, and the proof that
+// proxy_secret asks for. Other sites get it too, so that both sides of a row
+// parse the same bytes.
+const header = "Host: edge.example\r\n" +
+	"User-Agent: bench/1.0\r\n" +
+	"Accept: application/json\r\n" +
+	"Accept-Encoding: gzip\r\n" +
+	"Authorization: Bearer 5f0c8e1bd2a94b7e\r\n" +
+	"Cookie: session=0a1b2c3d4e5f\r\n" +
+	"Blink-Auth-Proxysecret: " + proxySecret + "\r\n" +
+	"Blink-Auth-Userid: " + userID + "\r\n"
+
+func get(path string) [][]byte {
+	return [][]byte{[]byte("GET " + path + " HTTP/1.1\r\n" + header + "\r\n")}
+}
+
+func post(path string, length int) [][]byte {
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, header, length)
+	return [][]byte{append([]byte(head), body(length)...)}
+}
+
+// body returns JSON of the given length.
+func body(length int) []byte {
+	return []byte(`"` + strings.Repeat("x", length-2) + `"`)
+}
