@@ -119,12 +119,15 @@ func connectHTTP3(id *identity) connect {
 func connectHTTP2(id *identity) connect {
 	return func(t *testing.T, s *server, path, protocol string) (*http.Response, *channel) {
 		t.Helper()
+		//lint:ignore SA1019 http.Transport sends no :protocol
 		transport := &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: id.pool, NextProtos: []string{"h2"}}}
+		//lint:ignore SA1019 as above
 		t.Cleanup(transport.CloseIdleConnections)
 		r := extendedConnect(s, path)
 		r.Header[":protocol"] = []string{protocol}
 		body, pipe := io.Pipe()
 		r.Body = body
+		//lint:ignore SA1019 as above
 		res, err := transport.RoundTrip(r)
 		if err != nil {
 			t.Fatal(err)

@@ -115,7 +115,7 @@ func TestWriteSignedWithoutSecret(t *testing.T) {
 	out := httptest.NewRequest(http.MethodGet, "/", nil)
 	out.Header = http.Header{"Signature": {"a"}, "Signature-Input": {"b"}, "Content-Digest": {"c"}}
 	headers.WriteSigned(out, secret.Value{}, "alice", sha256.Sum256(nil), time.Unix(1700000000, 0))
-	if len(out.Header) != 1 || out.Header["blink-auth-userid"][0] != "alice" {
+	if len(out.Header) != 1 || spelled(out.Header, DefaultUserHeader) != "alice" {
 		t.Errorf("%v", out.Header)
 	}
 }
