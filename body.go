@@ -127,26 +127,38 @@ func (b *requestBody) failed() error {
 type watch struct {
 	timer   *time.Timer
 	timeout time.Duration
+	began   time.Time
+	since   atomic.Int64 // when the upstream's turn began, after began; 0 in the client's
 	over    atomic.Bool
+	cancel  context.CancelCauseFunc
 }
 
 func (w *watch) start(timeout time.Duration, cancel context.CancelCauseFunc) {
-	w.timeout = timeout
-	w.timer = time.AfterFunc(timeout, func() {
-		// a resume that crosses a stop may arm the timer once more
-		if !w.over.Load() {
-			cancel(errStalled)
-		}
-	})
+	w.timeout, w.cancel, w.began = timeout, cancel, time.Now()
+	w.resume()
+	w.timer = time.AfterFunc(time.Hour, w.check)
+	w.timer.Reset(timeout) // only now may check find the timer
 }
 
-func (w *watch) pause() { w.timer.Stop() }
-
-func (w *watch) resume() {
-	if !w.over.Load() {
-		w.timer.Reset(w.timeout)
+// check is all that the timer does: Reads only note the time, and don't set it.
+func (w *watch) check() {
+	if w.over.Load() {
+		return
 	}
+	left := w.timeout
+	if since := w.since.Load(); since != 0 {
+		left -= time.Since(w.began) - time.Duration(since)
+	}
+	if left <= 0 {
+		w.cancel(errStalled)
+		return
+	}
+	w.timer.Reset(left)
 }
+
+func (w *watch) pause() { w.since.Store(0) }
+
+func (w *watch) resume() { w.since.Store(int64(max(1, time.Since(w.began)))) }
 
 func (w *watch) stop() {
 	w.over.Store(true)
