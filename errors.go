@@ -21,46 +21,84 @@ import (
 
 // What the edge answers itself. The codes are part of the interface.
 var (
-	errNoUser = &problem.Problem{Status: http.StatusUnauthorized, Code: "user_missing",
-		Message: "The request has no authenticated user.", ProxyError: "http_request_denied"}
-	errInvalidUser = &problem.Problem{Status: http.StatusForbidden, Code: "user_invalid",
-		Message: "The user's id cannot be sent in a header.", ProxyError: "http_request_denied"}
-	errUnknownService = &problem.Problem{Status: http.StatusNotFound, Code: "service_unknown",
-		Message: "There is no service with this id.", ProxyError: "destination_not_found"}
-	errInvalidPath = &problem.Problem{Status: http.StatusBadRequest, Code: "path_invalid",
-		Message: "The path has a dot segment, a backslash, a fragment or a control character.", ProxyError: "http_request_error"}
-	errMethod = &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Message: "This method is not forwarded.", ProxyError: "http_request_denied"}
-	errInvalidUpgrade = &problem.Problem{Status: http.StatusBadRequest, Code: "upgrade_invalid",
-		Message: "The Upgrade header is not a protocol name.", ProxyError: "http_request_error"}
-	errLoop = &problem.Problem{Status: http.StatusLoopDetected, Code: "loop_detected",
-		Message: "The service's Proxy URL leads back here.", ProxyError: problem.ProxyLoop}
-	errBodyTooLarge = &problem.Problem{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
-		Message: "The request body is too large.", ProxyError: "http_request_error"}
-	errBodyIncomplete = &problem.Problem{Status: http.StatusBadRequest, Code: "body_incomplete",
-		Message: "The request body ended before it was complete.", ProxyError: "http_request_error"}
-	errBodyTimeout = &problem.Problem{Status: http.StatusRequestTimeout, Code: "body_timeout",
-		Message: "The request body did not arrive in time.", ProxyError: "http_request_error"}
+	errNoUser = &problem.Problem{
+		Status: http.StatusUnauthorized, Code: "user_missing",
+		Message: "The request has no authenticated user.", ProxyError: "http_request_denied",
+	}
+	errInvalidUser = &problem.Problem{
+		Status: http.StatusForbidden, Code: "user_invalid",
+		Message: "The user's id cannot be sent in a header.", ProxyError: "http_request_denied",
+	}
+	errUnknownService = &problem.Problem{
+		Status: http.StatusNotFound, Code: "service_unknown",
+		Message: "There is no service with this id.", ProxyError: "destination_not_found",
+	}
+	errInvalidPath = &problem.Problem{
+		Status: http.StatusBadRequest, Code: "path_invalid",
+		Message: "The path has a dot segment, a backslash, a fragment or a control character.", ProxyError: "http_request_error",
+	}
+	errMethod = &problem.Problem{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Message: "This method is not forwarded.", ProxyError: "http_request_denied",
+	}
+	errInvalidUpgrade = &problem.Problem{
+		Status: http.StatusBadRequest, Code: "upgrade_invalid",
+		Message: "The Upgrade header is not a protocol name.", ProxyError: "http_request_error",
+	}
+	errLoop = &problem.Problem{
+		Status: http.StatusLoopDetected, Code: "loop_detected",
+		Message: "The service's Proxy URL leads back here.", ProxyError: problem.ProxyLoop,
+	}
+	errBodyTooLarge = &problem.Problem{
+		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
+		Message: "The request body is too large.", ProxyError: "http_request_error",
+	}
+	errBodyIncomplete = &problem.Problem{
+		Status: http.StatusBadRequest, Code: "body_incomplete",
+		Message: "The request body ended before it was complete.", ProxyError: "http_request_error",
+	}
+	errBodyTimeout = &problem.Problem{
+		Status: http.StatusRequestTimeout, Code: "body_timeout",
+		Message: "The request body did not arrive in time.", ProxyError: "http_request_error",
+	}
 	errClientGone = &problem.Problem{Status: 499, Code: "client_gone"} // only for logs and metrics
 
-	errRefused = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "connection_refused"}
-	errUnresolved = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "dns_error"}
-	errCertificate = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "tls_certificate_error"}
-	errTLS = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "tls_protocol_error"}
-	errConnectTimeout = &problem.Problem{Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
-		Message: "The integration did not answer in time.", ProxyError: "connection_timeout"}
-	errAnswerTimeout = &problem.Problem{Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
-		Message: "The integration did not answer in time.", ProxyError: "http_response_timeout"}
-	errTerminated = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_failed",
-		Message: "The integration did not give an answer.", ProxyError: "connection_terminated"}
-	errProtocol = &problem.Problem{Status: http.StatusBadGateway, Code: "upstream_failed",
-		Message: "The integration did not give a valid answer.", ProxyError: "http_protocol_error"}
-	errAuthorizationURL = &problem.Problem{Status: http.StatusBadGateway, Code: "authorization_url_invalid",
-		Message: "The integration's authorization_url is not an absolute https URL.", ProxyError: "http_protocol_error"}
+	errRefused = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_unreachable",
+		Message: "The integration cannot be reached.", ProxyError: "connection_refused",
+	}
+	errUnresolved = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_unreachable",
+		Message: "The integration cannot be reached.", ProxyError: "dns_error",
+	}
+	errCertificate = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_unreachable",
+		Message: "The integration cannot be reached.", ProxyError: "tls_certificate_error",
+	}
+	errTLS = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_unreachable",
+		Message: "The integration cannot be reached.", ProxyError: "tls_protocol_error",
+	}
+	errConnectTimeout = &problem.Problem{
+		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
+		Message: "The integration did not answer in time.", ProxyError: "connection_timeout",
+	}
+	errAnswerTimeout = &problem.Problem{
+		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
+		Message: "The integration did not answer in time.", ProxyError: "http_response_timeout",
+	}
+	errTerminated = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_failed",
+		Message: "The integration did not give an answer.", ProxyError: "connection_terminated",
+	}
+	errProtocol = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "upstream_failed",
+		Message: "The integration did not give a valid answer.", ProxyError: "http_protocol_error",
+	}
+	errAuthorizationURL = &problem.Problem{
+		Status: http.StatusBadGateway, Code: "authorization_url_invalid",
+		Message: "The integration's authorization_url is not an absolute https URL.", ProxyError: "http_protocol_error",
+	}
 )
 
 // errLoopBehind is an answer in which an edge tells of a loop: this one further

@@ -105,10 +105,11 @@ func (t *tunnel) run(ctx context.Context) {
 	ended := make(chan error, 2)
 	go func() { ended <- t.copy(t.upstream, t.client) }()
 	go func() { ended <- t.copy(t.client, t.upstream) }()
-	if err := <-ended; err != nil {
-		t.close()
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.close()
+		}
 	}
-	<-ended
 }
 
 func (t *tunnel) copy(dst io.Writer, src io.Reader) error {

@@ -55,7 +55,9 @@ func TestSignedRequestPasses(t *testing.T) {
 	p, _, logs := signedProvider(t)
 	for _, key := range []string{currentKey, previousKey} {
 		for _, tc := range [][3]string{
-			{"GET", "/", ""}, {"POST", "/a%2Fb//c?d=%20&e?", "body"}, {"PUT", "/?", strings.Repeat("x", MaxSignedBody)},
+			{"GET", "/", ""},
+			{"POST", "/a%2Fb//c?d=%20&e?", "body"},
+			{"PUT", "/?", strings.Repeat("x", MaxSignedBody)},
 			{"QUERY", "/\xc3\xa9?\xff", "{}"},
 		} {
 			r := signedRequest(t, p, key, tc[0], tc[1], tc[2])
@@ -279,8 +281,14 @@ func TestSignedRequestIsRewritten(t *testing.T) {
 func TestSignedInOtherForm(t *testing.T) {
 	p, _, logs := signedProvider(t)
 	for _, line := range [][2]string{
-		{http.MethodConnect, "/"}, {"OPTIONS", "*"}, {"GET", "http://example.com/"}, {"GET", ""}, {"GET", "/a b"},
-		{"GET", "/\n\"@query\": ?"}, {"GET", "/?\x7f"}, {"GET", "/?\t"},
+		{http.MethodConnect, "/"},
+		{"OPTIONS", "*"},
+		{"GET", "http://example.com/"},
+		{"GET", ""},
+		{"GET", "/a b"},
+		{"GET", "/\n\"@query\": ?"},
+		{"GET", "/?\x7f"},
+		{"GET", "/?\t"},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.RequestURI = line[0], line[1]

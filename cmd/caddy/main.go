@@ -5,9 +5,9 @@ import (
 	_ "time/tzdata"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	// plug in Caddy modules here
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
 	_ "github.com/f737063d/caddy-connector"
 )
 
