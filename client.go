@@ -14,12 +14,13 @@ import (
 // neither a ResponseWriter nor what Caddy's access log counts with allows that.
 type clientSide struct {
 	io.Reader
-	write  func([]byte) (int, error)
-	half   func() error // ends what is written, or nil
-	end    func()       // ends a Read that waits
-	hurry  func()       // ends a Write that waits
-	mu     sync.Mutex
-	closed atomic.Bool
+	write   func([]byte) (int, error)
+	half    func() error // ends what is written, or nil
+	end     func()       // ends a Read that waits
+	hurry   func()       // ends a Write that waits
+	mu      sync.Mutex
+	closing sync.Mutex // held in Close
+	closed  atomic.Bool
 }
 
 // upgradedSide is a connection that net/http has given away.
@@ -34,6 +35,9 @@ func upgradedSide(conn net.Conn) *clientSide {
 // extendedSide is an extended CONNECT: the request's body and the response's.
 func extendedSide(body io.ReadCloser, w http.ResponseWriter) *clientSide {
 	control := http.NewResponseController(w)
+	// the writers that Caddy puts around net/http's must not be told a deadline
+	// while they write; net/http's own may
+	inmost := http.NewResponseController(unwrapped(w))
 	return &clientSide{
 		Reader: body,
 		write: func(p []byte) (int, error) {
@@ -45,7 +49,7 @@ func extendedSide(body io.ReadCloser, w http.ResponseWriter) *clientSide {
 		},
 		end: func() { body.Close() },
 		// it resets the stream, which without need would be no clean end
-		hurry: func() { _ = control.SetWriteDeadline(time.Now()) },
+		hurry: func() { _ = inmost.SetWriteDeadline(time.Now()) },
 	}
 }
 
@@ -70,6 +74,8 @@ func (c *clientSide) CloseWrite() error {
 
 // Close implements io.Closer.
 func (c *clientSide) Close() error {
+	c.closing.Lock()
+	defer c.closing.Unlock()
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}
@@ -82,10 +88,20 @@ func (c *clientSide) Close() error {
 	return nil
 }
 
-// finish closes, and waits until nobody writes any more: the handler must not
-// return before.
+// finish closes, and waits until nobody writes or closes any more: the handler
+// must not return before, because then the ResponseWriter is no more.
 func (c *clientSide) finish() {
 	_ = c.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+}
+
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
 }

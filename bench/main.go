@@ -86,6 +86,11 @@ func run(opts options) error {
 		return fmt.Errorf("-only %q matches no row", opts.only)
 	}
 
+	if opts.profiles != "" {
+		if err := os.MkdirAll(opts.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	load, err := startLoad()
 	if err != nil {
 		return err

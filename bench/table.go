@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -59,7 +60,12 @@ func (r ratios) pair(decimals int, unit time.Duration) string {
 	return fmt.Sprintf("%.*f / %.*f", decimals, median(r.a)/float64(unit), decimals, median(r.b)/float64(unit))
 }
 
-func ratio(value float64) string { return fmt.Sprintf("%.2f", value) }
+func ratio(value float64) string {
+	if math.IsNaN(value) {
+		return "-" // CPU time is not known everywhere
+	}
+	return fmt.Sprintf("%.2f", value)
+}
 
 // middleHalf returns the quartiles, which say how much the median is worth.
 func middleHalf(values []float64) string {

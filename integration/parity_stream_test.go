@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -78,7 +79,7 @@ func TestParityStreams(t *testing.T) {
 						next <- struct{}{}
 					}
 				}
-				if n, err := res.Body.Read(piece); n != 0 || err != io.EOF {
+				if n, err := res.Body.Read(piece); n != 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("after the last event: %q, %v", piece[:n], err)
 				}
 			})
@@ -185,7 +186,7 @@ func TestParityBrokenAnswer(t *testing.T) {
 				}
 				defer res.Body.Close()
 				body, err := io.ReadAll(res.Body)
-				if err != io.ErrUnexpectedEOF {
+				if !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("the body ends with %v, want %v", err, io.ErrUnexpectedEOF)
 				}
 				if want := strings.Repeat("hello", strings.Count(answer, "hello")); string(body) != want || res.StatusCode != 200 {

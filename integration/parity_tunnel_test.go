@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +159,6 @@ func (open connect) upgraded(t *testing.T, s *server, prefix string, tunnels <-c
 func testExtendedConnect(t *testing.T, start startFunc, id *identity, open connect) {
 	u, tunnels := newChat(t, accepted)
 	s := start(t, id, "", logged(paritySite(t, u.url, "")))
-	var keys []string
 	eachRoute(t, s, func(t *testing.T, s *server, prefix string) {
 		u.seen()
 		c, peer := open.upgraded(t, s, prefix, tunnels)
@@ -173,14 +173,7 @@ func testExtendedConnect(t *testing.T, start startFunc, id *identity, open conne
 		request := u.one(t)
 		wantIn(t, request, []string{"GET /chat HTTP/1.1\r\n", "\r\nUpgrade: websocket\r\n", "\r\nConnection: Upgrade\r\n", "\r\nSec-WebSocket-Version: 13\r\n"},
 			[]string{":protocol", "Transfer-Encoding", "Content-Length"})
-		key := headerValues(request, "Sec-WebSocket-Key")
-		if len(key) != 1 {
-			t.Fatalf("the key is %q", key)
-		}
-		if nonce, err := base64.StdEncoding.DecodeString(key[0]); err != nil || len(nonce) != 16 {
-			t.Errorf("the key is %q", key)
-		}
-		keys = append(keys, key[0])
+		keys := headerValues(request, "Sec-WebSocket-Key")
 		if isConnector(prefix) {
 			wantProof(t, request, "alice")
 		}
@@ -198,12 +191,20 @@ func testExtendedConnect(t *testing.T, start startFunc, id *identity, open conne
 			end(c)
 			ends(t, peer)
 			peer.Close()
+			keys = append(keys, headerValues(u.one(t), "Sec-WebSocket-Key")...)
 		}
 		s.accessEntries(prefix+"/chat", 3)
+
+		// each handshake has a nonce of its own
+		if slices.Sort(keys); len(keys) != 3 || len(slices.Compact(keys)) != 3 {
+			t.Errorf("the keys are %q", keys)
+		}
+		for _, key := range keys {
+			if nonce, err := base64.StdEncoding.DecodeString(key); err != nil || len(nonce) != 16 {
+				t.Errorf("the key is %q", key)
+			}
+		}
 	})
-	if len(keys) == 2 && keys[0] == keys[1] {
-		t.Errorf("the keys are not random: %q", keys)
-	}
 
 	// nobody's WebSocket is nobody's
 	u.seen()
@@ -262,6 +263,19 @@ func testExtendedConnectReload(t *testing.T, start startFunc, id *identity, open
 			s.accessEntries(route.prefix+"/chat", 1)
 		})
 	}
+	// connector does not wait for a client that does not read
+	t.Run("stalled", func(t *testing.T) {
+		s := start(t, id, "", logged(paritySite(t, u.url, "")))
+		c, peer := open.upgraded(t, s, "/connector/sales", tunnels)
+		passes(t, c, peer, maskedHello)
+		// fill what is between here and the client, as far as it goes in a while
+		_ = peer.SetWriteDeadline(time.Now().Add(time.Second))
+		for err := error(nil); err == nil; {
+			_, err = peer.Write(make([]byte, 1<<20))
+		}
+		s.load("", id.secure(s.addr, "EDGE {\n\trespond ok\n}\n"))
+		s.accessEntries("/connector/sales/chat", 1)
+	})
 }
 
 func TestParityWebSocketHTTP3(t *testing.T) {

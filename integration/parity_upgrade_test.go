@@ -3,9 +3,11 @@ package integration
 import (
 	"bufio"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +89,7 @@ func arrives(t *testing.T, to io.Reader, data string) {
 func ends(t *testing.T, to io.Reader) {
 	t.Helper()
 	rest, err := io.ReadAll(to)
-	if netErr, ok := err.(net.Error); ok && netErr.Timeout() || len(rest) > 0 {
+	if errors.Is(err, os.ErrDeadlineExceeded) || len(rest) > 0 {
 		t.Fatalf("the connection is not over: %q, %v", rest, err)
 	}
 }

@@ -201,7 +201,7 @@ func TestParityVersions(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
 	}, func(t *testing.T, client, upstream int, do func(*http.Request) (*http.Response, error), s *server) {
 		scheme := clients[client].scheme
-		for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
 			if method == "HEAD" && clients[client].proto == "HTTP/3.0" {
 				continue // a race between the end and a flush decides if there is a Content-Length: 0
 			}
@@ -210,11 +210,13 @@ func TestParityVersions(t *testing.T) {
 				r, cancel := s.request(method, route.prefix+"/x%2Fy?a=b;c", nil)
 				r.URL.Scheme = scheme
 				r.Header.Set("Te", "trailers")
-				if method == "POST" {
-					// a length that is not known, and trailers
+				if hasBody(method) {
 					r.Body = io.NopCloser(strings.NewReader("hello"))
 					r.ContentLength = -1
 					r.Trailer = http.Header{"X-Sum": {"1"}}
+				}
+				if method == "PUT" && clients[client].proto != "HTTP/1.1" { // which knows a length or trailers
+					r.ContentLength = 5
 				}
 				results = append(results, describe(t, r, do))
 				cancel()
@@ -227,7 +229,7 @@ func TestParityVersions(t *testing.T) {
 				want = append(want, method+" /x%2Fy?a=b;c "+upstreams[upstream].proto, `Via ["`+clients[client].via+`"]`, `X-Forwarded-Proto ["`+scheme+`"]`,
 					`X-Forwarded-Host ["`+s.addr+`"]`, `Te ["trailers"]`, "trailer X-Announced: 1\n", "trailer X-Unannounced: 2\n")
 			}
-			if method == "POST" {
+			if hasBody(method) {
 				want = append(want, `body "hello" <nil> trailer map["X-Sum":[`)
 				if clients[client].proto != "HTTP/3.0" { // there Caddy's copy of the request never gets them
 					want = append(want, `"X-Sum":["1"]`)
@@ -237,6 +239,8 @@ func TestParityVersions(t *testing.T) {
 		}
 	})
 }
+
+func hasBody(method string) bool { return method == "POST" || method == "PUT" }
 
 // describe sends a request and writes down everything that comes back.
 func describe(t *testing.T, r *http.Request, do func(*http.Request) (*http.Response, error)) string {
