@@ -113,6 +113,7 @@ type Handler struct {
 	withheld  header.Set // request headers that don't go upstream as they came
 	userKey   string     // the placeholder in User, if it is just one
 	buffers   bufferPool
+	server    *caddyhttp.Server // nil where it is not known
 	logger    *zap.Logger
 	errorLog  *log.Logger
 }
@@ -128,6 +129,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the transport and the services.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	var err error
 	if h.errorLog, err = zap.NewStdLogAt(h.logger, zapcore.DebugLevel); err != nil {
 		return err
@@ -218,6 +220,7 @@ func (h *Handler) provisionTransport(ctx caddy.Context) error {
 		// else net/http would ask for gzip on its own and decode it
 		transport.Transport.DisableCompression = true
 	}
+	lendBuffers(transport.Transport, &h.buffers)
 	h.transport = transport
 	return nil
 }
@@ -277,8 +280,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	ex := &exchange{handler: h, service: service, userID: userID, inbound: r}
 	repl.Map(ex.placeholder)
-	if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		logged.Add(zap.Inline(ex))
+	if h.server == nil || h.server.Logs != nil {
+		if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			logged.Add(zap.Inline(ex))
+		}
 	}
 	return ex.serve(w, rest)
 }

@@ -90,7 +90,7 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	}
 	ports := strings.NewReplacer(":8080", ":"+portOf(freeAddr(t)), ":8081", ":"+portOf(freeAddr(t)), ":8082", ":"+portOf(freeAddr(t)))
 	t.Chdir("..") // the secrets are named from there
-	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n", 1)
+	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
 	config, err := adapt(caddyfile)
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,10 @@ const (
 	bobCredentials   = "Basic Ym9iOmJvYg=="
 )
 
+// storage is Caddy's storage in these tests. The environment would come too late
+// to move it: Caddy looks at it before any test runs.
+var storage string
+
 func TestMain(m *testing.M) {
 	// nothing of the machine's own Caddy is read or written
 	dir, err := os.MkdirTemp("", "connector-test")
@@ -42,12 +46,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
-		if err := os.Setenv(name, dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
+	storage = dir
 	status := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(status)
@@ -94,6 +93,7 @@ func (s *server) tryLoad(options, sites string) error {
 	caddyfile := fmt.Sprintf(`{
 	admin %s
 	persist_config off
+	storage file_system %s
 	auto_https off
 	default_bind 127.0.0.1
 	grace_period 10s
@@ -101,7 +101,7 @@ func (s *server) tryLoad(options, sites string) error {
 	%s
 }
 %s
-`, s.admin, logging, options, strings.ReplaceAll(sites, "EDGE", "http://:"+portOf(s.addr)))
+`, s.admin, storage, logging, options, strings.ReplaceAll(sites, "EDGE", "http://:"+portOf(s.addr)))
 	config, err := adapt(caddyfile)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func TestProxySecretWithOtherHeaders(t *testing.T) {
 func TestFailedProofIsStripped(t *testing.T) {
 	t.Setenv("NEW_SECRET", "new-s3cr3t")
 	s := start(t, "", "")
-	config, err := adapt(fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\nhttp://:%s {\n\tbind 127.0.0.1\n\t%s\n\trespond \"user={http.auth.user.id} header=[{header.blink-auth-userid}]\"\n}", portOf(s.addr), accounts))
+	config, err := adapt(fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system %s\n}\nhttp://:%s {\n\tbind 127.0.0.1\n\t%s\n\trespond \"user={http.auth.user.id} header=[{header.blink-auth-userid}]\"\n}", storage, portOf(s.addr), accounts))
 	if err != nil {
 		t.Fatal(err)
 	}
