@@ -70,31 +70,9 @@ func answering(t *testing.T, wire string) string { return newUpstream(t, rawAnsw
 // An upstream that takes the connection but stops reading a long body holds
 // nobody: response_header_timeout alone would begin only after the body.
 func TestUpstreamThatStopsReading(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { conn.Close() }) // accepted, never read
-		}
-	}()
-	u := &upstream{url: "http://" + listener.Addr().String()}
+	u := &upstream{url: listen(t, func(net.Conn) { <-t.Context().Done() })} // accepted, never read
 	s := start(t, "", edgeWith(t, u, "max_body 1GiB\n\t\t"+quick))
-	request, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/connector/sales/x", io.LimitReader(zeros{}, 1<<30))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", aliceCredentials)
-	res, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := s.send(http.MethodPost, io.LimitReader(zeros{}, 1<<30))
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusGatewayTimeout {
 		t.Errorf("%d", res.StatusCode)
@@ -113,15 +91,7 @@ func TestSlowClient(t *testing.T) {
 		}
 		feed.Close()
 	}()
-	request, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/connector/sales/x", body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", aliceCredentials)
-	res, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := s.send(http.MethodPost, body)
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("%d", res.StatusCode)

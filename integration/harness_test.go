@@ -164,6 +164,20 @@ func (s *server) do(method, target, body string, header ...string) answer {
 	return s.raw(request.String())
 }
 
+// dial connects to the edge, for what no HTTP client does.
+func (s *server) dial() *net.TCPConn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
 // raw writes bytes to the edge and reads one answer. Where a config has just been
 // replaced, the old one's server may still take a connection, and net/http closes
 // it unanswered: then raw tries again.
@@ -180,14 +194,8 @@ func (s *server) raw(request string) answer {
 
 func (s *server) tryRaw(request string) (answer, bool) {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		s.t.Fatal(err)
-	}
 	// the edge may answer and close before it has read everything
 	_, _ = io.WriteString(conn, request)
 	method, _, _ := strings.Cut(request, " ")
@@ -207,18 +215,28 @@ func (s *server) tryRaw(request string) (answer, bool) {
 	return answer{res, string(body)}, true
 }
 
+// send is one request of alice's to the service sales, as net/http's client sends
+// it.
+func (s *server) send(method string, body io.Reader) *http.Response {
+	s.t.Helper()
+	request, err := http.NewRequest(method, "http://"+s.addr+"/connector/sales/x", body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", aliceCredentials)
+	res, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return res
+}
+
 // wire writes bytes to the edge and returns all bytes that it answers until it
 // closes the connection.
 func (s *server) wire(request string) string {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		s.t.Fatal(err)
-	}
 	_, _ = io.WriteString(conn, request)
 	wire, err := io.ReadAll(conn)
 	if err != nil {

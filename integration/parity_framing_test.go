@@ -8,22 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
-
-// dial connects to the edge, for what no HTTP client does.
-func (s *server) dial() *net.TCPConn {
-	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.t.Fatal(err)
-	}
-	return conn.(*net.TCPConn)
-}
 
 // readHead reads a status line and the header after it.
 func readHead(t *testing.T, r *bufio.Reader) string {

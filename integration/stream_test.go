@@ -55,15 +55,7 @@ func TestGiBStreamsBothWays(t *testing.T) {
 
 func stream(t *testing.T, s *server, method string, body io.Reader) [sha256.Size]byte {
 	t.Helper()
-	request, err := http.NewRequest(method, "http://"+s.addr+"/connector/sales/x", body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", aliceCredentials)
-	res, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := s.send(method, body)
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("%d", res.StatusCode)
