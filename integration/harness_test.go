@@ -6,6 +6,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,6 +170,13 @@ func (s *server) do(method, target, body string, header ...string) answer {
 func (s *server) dial() *net.TCPConn {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
+	for range 10 {
+		if !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		// it waited on the socket of a config that has just been replaced
+		conn, err = net.Dial("tcp", s.addr)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -229,6 +238,13 @@ func (s *server) send(method string, body io.Reader) *http.Response {
 		s.t.Fatal(err)
 	}
 	return res
+}
+
+// fromAdmin returns what the admin API answers.
+func (s *server) fromAdmin(path string) string {
+	s.t.Helper()
+	got := (&server{t: s.t, addr: s.admin}).get(path)
+	return got.body
 }
 
 // wire writes bytes to the edge and returns all bytes that it answers until it

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -244,18 +243,9 @@ func TestMetrics(t *testing.T) {
 // metrics scrapes the admin API.
 func (s *server) metrics() map[string]float64 {
 	s.t.Helper()
-	res, err := http.Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		s.t.Fatalf("/metrics: %d", res.StatusCode)
-	}
 	series := make(map[string]float64)
-	for scanner := bufio.NewScanner(res.Body); scanner.Scan(); {
+	for line := range strings.Lines(s.fromAdmin("/metrics")) {
 		var value float64
-		line := scanner.Text()
 		name := line[:max(0, strings.LastIndexByte(line, ' '))]
 		if _, err := fmt.Sscan(line[len(name):], &value); err == nil {
 			series[name] = value

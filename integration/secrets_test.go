@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,16 +103,7 @@ http://:%s {
 		say(direct.get("/", header...))
 	}
 	for _, path := range []string{"/config/", "/metrics", "/reverse_proxy/upstreams", "/id/x", "/debug/vars"} {
-		res, err := http.Get("http://" + s.admin + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintln(&answers, path, string(text))
+		fmt.Fprintln(&answers, path, s.fromAdmin(path))
 	}
 	adapted, err := adapt(strings.ReplaceAll(sites, "EDGE", ":1"))
 	if err != nil {
@@ -131,8 +121,10 @@ http://:%s {
 			t.Errorf("the log lacks %q, so nothing was tested: %s", want, logs)
 		}
 	}
-	if !strings.Contains(answers.String(), "user alice") {
-		t.Errorf("no request passed, so nothing was tested: %s", answers.String())
+	for _, want := range []string{"user alice", `"proxy_secret":"{file.`, "caddy_proxy_secret_requests_total"} {
+		if !strings.Contains(answers.String(), want) {
+			t.Errorf("%q is in no answer, so nothing was tested: %s", want, answers.String())
+		}
 	}
 }
 
