@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -94,7 +95,7 @@ func (ex *exchange) admit(w http.ResponseWriter, rest string) *problem.Problem {
 	if err := rawpath.Set(&ex.target, rawpath.Join(ex.service.basePath, rest)); err != nil {
 		return errInvalidPath
 	}
-	if hasLoopMark(r.Header, ex.service.loopMark[0]) {
+	if httpguts.HeaderValuesContainsToken(r.Header["Cdn-Loop"], ex.service.loopMark[0]) {
 		return errLoop
 	}
 	if r.ContentLength > ex.handler.MaxBody {

@@ -120,12 +120,3 @@ func upgradeType(h http.Header) string {
 	}
 	return h.Get("Upgrade")
 }
-
-// hasLoopMark reports whether CDN-Loop has the mark as a member.
-func hasLoopMark(h http.Header, mark string) bool {
-	values := h["Cdn-Loop"]
-	if len(values) == 0 {
-		return false
-	}
-	return httpguts.HeaderValuesContainsToken(values, mark)
-}
