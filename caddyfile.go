@@ -2,16 +2,14 @@ package connector
 
 import (
 	"fmt"
-	"math"
 	"strings"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/internal/directive"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/proxyauth"
 )
@@ -50,14 +48,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	directive := d.Token()
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := h.unmarshalSubdirective(d); err != nil {
-			return err
-		}
+	start := d.Token()
+	if err := directive.Block(d, func(name string) (bool, error) { return h.unmarshalSubdirective(d, name) }); err != nil {
+		return err
 	}
 	if len(h.Services) == 0 {
-		return fmt.Errorf("connector: at least one service is required, at %s:%d", directive.File, directive.Line)
+		return fmt.Errorf("connector: at least one service is required, at %s:%d", start.File, start.Line)
 	}
 	if _, err := proxyauth.NewHeaders(h.SecretHeader, h.UserHeader); err != nil {
 		return d.WrapErr(err)
@@ -65,43 +61,31 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
-	switch d.Val() {
+func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser, name string) (known bool, err error) {
+	switch name {
 	case "prefix":
-		return unmarshalWord(d, &h.Prefix, checkPrefix)
+		return true, directive.Word(d, &h.Prefix, checkPrefix)
 	case "user":
-		return unmarshalWord(d, &h.User, nil)
+		return true, directive.Word(d, &h.User, nil)
 	case "secret_header":
-		return unmarshalWord(d, &h.SecretHeader, proxyauth.CheckHeaderName)
+		return true, directive.Word(d, &h.SecretHeader, proxyauth.CheckHeaderName)
 	case "user_header":
-		return unmarshalWord(d, &h.UserHeader, proxyauth.CheckHeaderName)
+		return true, directive.Word(d, &h.UserHeader, proxyauth.CheckHeaderName)
 	case "forward_credentials":
-		return unmarshalFlag(d, &h.ForwardCredentials)
+		return true, directive.Flag(d, &h.ForwardCredentials)
 	case "max_body":
-		var size string
-		if h.MaxBody != 0 {
-			return d.Errf("duplicate subdirective '%s'", d.Val())
-		}
-		if err := unmarshalWord(d, &size, nil); err != nil {
-			return err
-		}
-		bytes, err := humanize.ParseBytes(size)
-		if err != nil || bytes == 0 || bytes > math.MaxInt64 {
-			return d.Errf("max_body '%s' is not a size above zero", size)
-		}
-		h.MaxBody = int64(bytes)
-		return nil
+		return true, directive.Size(d, &h.MaxBody)
 	case "transport":
-		return h.unmarshalTransport(d)
+		return true, h.unmarshalTransport(d)
 	case "service":
-		return h.unmarshalService(d)
+		return true, h.unmarshalService(d)
 	}
-	return d.Errf("unrecognized subdirective '%s'", d.Val())
+	return false, nil
 }
 
 func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
 	if h.TransportRaw != nil {
-		return d.Errf("duplicate subdirective '%s'", d.Val())
+		return directive.Duplicate(d)
 	}
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -142,21 +126,19 @@ func (h *Handler) unmarshalService(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
+	err := directive.Block(d, func(name string) (bool, error) {
+		switch name {
 		case "proxy_url":
-			err = unmarshalWord(d, &service.ProxyURL, checkProxyURL)
+			return true, directive.Word(d, &service.ProxyURL, checkProxyURL)
 		case "proxy_secret":
-			err = unmarshalWord(d, &service.ProxySecret, checkNotEmpty)
+			return true, directive.Word(d, &service.ProxySecret, checkNotEmpty)
 		case "sign":
-			err = unmarshalFlag(d, &service.Sign)
-		default:
-			err = d.Errf("unrecognized subdirective '%s'", d.Val())
+			return true, directive.Flag(d, &service.Sign)
 		}
-		if err != nil {
-			return err
-		}
+		return false, nil
+	})
+	if err != nil {
+		return err
 	}
 	if service.ProxyURL == "" {
 		return d.Errf("service '%s' has no proxy_url", id)
@@ -168,43 +150,6 @@ func (h *Handler) unmarshalService(d *caddyfile.Dispenser) error {
 		h.Services = make(map[string]*Service)
 	}
 	h.Services[id] = service
-	return nil
-}
-
-// unmarshalWord reads the one argument of a subdirective that may stand once.
-func unmarshalWord(d *caddyfile.Dispenser, word *string, check func(string) error) error {
-	if *word != "" {
-		return d.Errf("duplicate subdirective '%s'", d.Val())
-	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	*word = d.Val()
-	if check != nil {
-		if err := check(*word); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return unmarshalEnd(d)
-}
-
-// unmarshalFlag reads a subdirective that may stand once, alone.
-func unmarshalFlag(d *caddyfile.Dispenser, flag *bool) error {
-	if *flag {
-		return d.Errf("duplicate subdirective '%s'", d.Val())
-	}
-	*flag = true
-	return unmarshalEnd(d)
-}
-
-// unmarshalEnd refuses further arguments and a block.
-func unmarshalEnd(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("unexpected block: '%s'", d.Val())
-	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -32,7 +33,6 @@ func init() {
 // Defaults of Handler's fields.
 const (
 	defaultPrefix  = "/connector"
-	defaultUser    = "{http.auth.user.id}"
 	defaultMaxBody = 10 << 20
 
 	// for what the transport block does not set
@@ -109,9 +109,9 @@ type Handler struct {
 
 	prefix    string // without the slash of a lone "/"
 	transport *reverseproxy.HTTPTransport
+	caller    caller.Source
 	headers   proxyauth.Headers
 	withheld  header.Set // request headers that don't go upstream as they came
-	userKey   string     // the placeholder in User, if it is just one
 	buffers   bufferPool
 	server    *caddyhttp.Server // nil where it is not known
 	logger    *zap.Logger
@@ -139,7 +139,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.prefix = strings.TrimSuffix(h.Prefix, "/")
-	if err := h.provisionUser(); err != nil {
+	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err
 	}
 	if h.headers, err = proxyauth.NewHeaders(h.SecretHeader, h.UserHeader); err != nil {
@@ -170,28 +170,9 @@ func (h *Handler) setDefaults() {
 	if h.Prefix == "" {
 		h.Prefix = defaultPrefix
 	}
-	if h.User == "" {
-		h.User = defaultUser
-	}
 	if h.MaxBody == 0 {
 		h.MaxBody = defaultMaxBody
 	}
-}
-
-func (h *Handler) provisionUser() error {
-	if !strings.Contains(h.User, "{") {
-		return fmt.Errorf("user %q is not a placeholder: every caller would be the same user", h.User)
-	}
-	if strings.LastIndexByte(h.User, '{') == 0 && strings.IndexByte(h.User, '}') == len(h.User)-1 {
-		h.userKey = h.User[1 : len(h.User)-1]
-	}
-	for _, clientSays := range []string{"{http.request.header.", "{http.request.cookie.", "{http.request.uri.query."} {
-		if strings.Contains(h.User, clientSays) {
-			h.logger.Warn("the user is read from what the client can send; make sure that a handler before this one replaces it",
-				zap.String("user", h.User))
-		}
-	}
-	return nil
 }
 
 func (h *Handler) provisionTransport(ctx caddy.Context) error {
@@ -261,13 +242,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	userID := h.userOf(repl)
+	userID := h.caller.ID(repl)
 	// the user first: who is nobody learns nothing about services
 	if userID == "" {
 		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
 		return reject(w, errNoUser)
 	}
-	if !proxyauth.ValidUserID(userID) {
+	if !caller.ValidID(userID) {
 		return reject(w, errInvalidUser)
 	}
 	service := h.Services[id]
@@ -275,9 +256,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return reject(w, errUnknownService)
 	}
 
-	if h.User != defaultUser {
-		repl.Set("http.auth.user.id", userID) // which the access log has as user_id
-	}
 	ex := &exchange{handler: h, service: service, userID: userID, inbound: r}
 	repl.Map(ex.placeholder)
 	if h.server == nil || h.server.Logs != nil {
@@ -286,15 +264,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 	}
 	return ex.serve(w, rest)
-}
-
-// userOf returns the id of the user who acts, or "".
-func (h *Handler) userOf(repl *caddy.Replacer) string {
-	if h.userKey == "" {
-		return repl.ReplaceAll(h.User, "")
-	}
-	userID, _ := repl.GetString(h.userKey)
-	return userID
 }
 
 // Interface guards

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/f737063d/caddy-connector/internal/directive"
 )
 
 func init() {
@@ -42,57 +44,22 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("secret %d is empty", i+1)
 		}
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
+	err := directive.Block(d, func(name string) (bool, error) {
+		switch name {
 		case "secret_header":
-			err = unmarshalHeaderName(d, &p.SecretHeader)
+			return true, directive.Word(d, &p.SecretHeader, CheckHeaderName)
 		case "user_header":
-			err = unmarshalHeaderName(d, &p.UserHeader)
+			return true, directive.Word(d, &p.UserHeader, CheckHeaderName)
 		case "signed":
-			err = unmarshalFlag(d, &p.Signed)
-		default:
-			err = d.Errf("unrecognized subdirective '%s'", d.Val())
+			return true, directive.Flag(d, &p.Signed)
 		}
-		if err != nil {
-			return err
-		}
+		return false, nil
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := NewHeaders(p.SecretHeader, p.UserHeader); err != nil {
 		return d.WrapErr(err)
-	}
-	return nil
-}
-
-func unmarshalHeaderName(d *caddyfile.Dispenser, name *string) error {
-	subdirective := d.Val()
-	if *name != "" {
-		return d.Errf("duplicate subdirective '%s'", subdirective)
-	}
-	if !d.AllArgs(name) {
-		return d.ArgErr()
-	}
-	if err := CheckHeaderName(*name); err != nil {
-		return d.WrapErr(err)
-	}
-	return refuseBlock(d, subdirective)
-}
-
-func unmarshalFlag(d *caddyfile.Dispenser, flag *bool) error {
-	subdirective := d.Val()
-	if *flag {
-		return d.Errf("duplicate subdirective '%s'", subdirective)
-	}
-	if d.CountRemainingArgs() > 0 {
-		return d.ArgErr()
-	}
-	*flag = true
-	return refuseBlock(d, subdirective)
-}
-
-func refuseBlock(d *caddyfile.Dispenser, subdirective string) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("'%s' takes no block", subdirective)
 	}
 	return nil
 }

@@ -24,9 +24,6 @@ const (
 	DefaultUserHeader   = "blink-auth-userid"
 )
 
-// MaxUserID is the longest user id, in bytes, that is sent or accepted.
-const MaxUserID = 255
-
 // maxSecret is the longest secret, in bytes; Caddy's servers take 16 KiB of
 // header in all.
 const maxSecret = 4096
@@ -94,20 +91,6 @@ func CheckSecret(s secret.Value) error {
 		return fmt.Errorf("the secret has line breaks, control characters or outer spaces, which no header can carry")
 	}
 	return nil
-}
-
-// ValidUserID reports whether id can be sent as a header value without being
-// read as anything else: 1 to 255 visible ASCII characters.
-func ValidUserID(id string) bool {
-	if id == "" || len(id) > MaxUserID {
-		return false
-	}
-	for i := range len(id) {
-		if id[i] < 0x21 || id[i] > 0x7e {
-			return false
-		}
-	}
-	return true
 }
 
 // Set returns the names of both headers in all their spellings. What a client

@@ -57,18 +57,6 @@ func TestCheckSecret(t *testing.T) {
 	}
 }
 
-func TestValidUserID(t *testing.T) {
-	for id, ok := range map[string]bool{
-		"alice": true, "!~": true, "a@b": true, strings.Repeat("a", 255): true,
-		"": false, " ": false, "a b": false, "a\r": false, "a\n": false, "a\x00": false, "é": false, "a\x7f": false,
-		strings.Repeat("a", 256): false,
-	} {
-		if ValidUserID(id) != ok {
-			t.Errorf("%.20q", id)
-		}
-	}
-}
-
 // spelled returns the one value under exactly this name, which Get would not find.
 func spelled(h http.Header, name string) string {
 	if values := h[name]; len(values) == 1 {

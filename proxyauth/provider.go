@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
+	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/secret"
@@ -155,7 +156,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		return p.refuse(w, r, "bad_secret", fingerprint(presented))
 	case users == 0:
 		return p.refuse(w, r, "no_user", "")
-	case !ValidUserID(userID):
+	case !caller.ValidID(userID):
 		return p.refuse(w, r, "bad_user", "")
 	}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
+	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
@@ -64,7 +65,7 @@ func (p *Provider) takeSigned(h http.Header) (proof signedProof, refusal string)
 		return proof, "repeated"
 	case users == 0:
 		return proof, "no_user"
-	case !ValidUserID(userID):
+	case !caller.ValidID(userID):
 		return proof, "bad_user"
 	}
 	var validDigest, validInput bool

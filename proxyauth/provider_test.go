@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/f737063d/caddy-connector/internal/caller"
 )
 
 func provisioned(t testing.TB, p *Provider, secrets ...string) *Provider {
@@ -64,7 +66,7 @@ func FuzzAuthenticate(f *testing.F) {
 				exact = exact && asciiLower(field[0]) == folded
 			}
 		}
-		want := exact && len(secrets) == 1 && len(users) == 1 && ValidUserID(users[0]) &&
+		want := exact && len(secrets) == 1 && len(users) == 1 && caller.ValidID(users[0]) &&
 			(secrets[0] == "s3cr3t" || secrets[0] == "old")
 
 		w := httptest.NewRecorder()
