@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -83,22 +82,12 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser, name string) (kn
 	return false, nil
 }
 
-func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
+func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) (err error) {
 	if h.TransportRaw != nil {
 		return directive.Duplicate(d)
 	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	if d.Val() != "http" {
-		return d.Errf("transport must be 'http', not '%s'", d.Val())
-	}
-	transport, err := caddyfile.UnmarshalModule(d, "http.reverse_proxy.transport.http")
-	if err != nil {
-		return err
-	}
-	h.TransportRaw = caddyconfig.JSONModuleObject(transport, "protocol", "http", nil)
-	return nil
+	h.TransportRaw, err = directive.HTTPTransport(d)
+	return err
 }
 
 func (h *Handler) unmarshalService(d *caddyfile.Dispenser) error {

@@ -2,21 +2,11 @@ package connector
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"io"
-	"net"
 	"net/http"
-	"os"
-	"strings"
-	"syscall"
-
-	"golang.org/x/net/http2"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
 // What the edge answers itself. The codes are part of the interface.
@@ -49,55 +39,41 @@ var (
 		Status: http.StatusLoopDetected, Code: "loop_detected",
 		Message: "The service's Proxy URL leads back here.", ProxyError: problem.ProxyLoop,
 	}
-	errBodyTooLarge = &problem.Problem{
-		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
-		Message: "The request body is too large.", ProxyError: "http_request_error",
-	}
-	errBodyIncomplete = &problem.Problem{
-		Status: http.StatusBadRequest, Code: "body_incomplete",
-		Message: "The request body ended before it was complete.", ProxyError: "http_request_error",
-	}
-	errBodyTimeout = &problem.Problem{
-		Status: http.StatusRequestTimeout, Code: "body_timeout",
-		Message: "The request body did not arrive in time.", ProxyError: "http_request_error",
-	}
-	errClientGone = &problem.Problem{Status: 499, Code: "client_gone"} // only for logs and metrics
-
 	errRefused = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "connection_refused",
+		Message: "The integration cannot be reached.", ProxyError: proxyerror.ConnectionRefused,
 	}
 	errUnresolved = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "dns_error",
+		Message: "The integration cannot be reached.", ProxyError: proxyerror.DNSError,
 	}
 	errCertificate = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "tls_certificate_error",
+		Message: "The integration cannot be reached.", ProxyError: proxyerror.TLSCertificate,
 	}
 	errTLS = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_unreachable",
-		Message: "The integration cannot be reached.", ProxyError: "tls_protocol_error",
+		Message: "The integration cannot be reached.", ProxyError: proxyerror.TLSProtocol,
 	}
 	errConnectTimeout = &problem.Problem{
 		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
-		Message: "The integration did not answer in time.", ProxyError: "connection_timeout",
+		Message: "The integration did not answer in time.", ProxyError: proxyerror.ConnectionTimeout,
 	}
 	errAnswerTimeout = &problem.Problem{
 		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
-		Message: "The integration did not answer in time.", ProxyError: "http_response_timeout",
+		Message: "The integration did not answer in time.", ProxyError: proxyerror.ResponseTimeout,
 	}
 	errTerminated = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_failed",
-		Message: "The integration did not give an answer.", ProxyError: "connection_terminated",
+		Message: "The integration did not give an answer.", ProxyError: proxyerror.ConnectionTerminated,
 	}
 	errProtocol = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "upstream_failed",
-		Message: "The integration did not give a valid answer.", ProxyError: "http_protocol_error",
+		Message: "The integration did not give a valid answer.", ProxyError: proxyerror.ProtocolError,
 	}
 	errAuthorizationURL = &problem.Problem{
 		Status: http.StatusBadGateway, Code: "authorization_url_invalid",
-		Message: "The integration's authorization_url is not an absolute https URL.", ProxyError: "http_protocol_error",
+		Message: "The integration's authorization_url is not an absolute https URL.", ProxyError: proxyerror.ProtocolError,
 	}
 )
 
@@ -127,10 +103,10 @@ func (ex *exchange) classify(ctx context.Context, err error) failure {
 		return failure{errAnswerTimeout, errStalled.Error()}
 	}
 	if clientErr := ex.body.failed(); clientErr != nil {
-		return failure{clientProblem(ex.inbound.Context(), clientErr), "reading the request body"}
+		return failure{problem.OfBody(ex.inbound.Context(), clientErr), "reading the request body"}
 	}
 	if ex.inbound.Context().Err() != nil {
-		return failure{errClientGone, "the client is gone"}
+		return failure{problem.ClientGone, "the client is gone"}
 	}
 	if errors.Is(err, errLoopBehind) {
 		return failure{errLoop, errLoopBehind.Error()}
@@ -138,56 +114,19 @@ func (ex *exchange) classify(ctx context.Context, err error) failure {
 	if errors.Is(err, errAnswerRefused) {
 		return failure{errAuthorizationURL, err.Error()}
 	}
-	if p := netProblem(err); p != nil {
+	if p := byProxyError[proxyerror.Of(err)]; p != nil {
 		return failure{p, err.Error()}
 	}
 	return failure{errProtocol, "malformed answer"}
 }
 
-// clientProblem finds whose fault it was that the request body ended early.
-func clientProblem(ctx context.Context, err error) *problem.Problem {
-	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
-		return errBodyTooLarge
-	case ctx.Err() != nil:
-		return errClientGone
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errBodyTimeout
-	}
-	return errBodyIncomplete
-}
-
-// netProblem returns the problem of an error that the network or TLS made, or
-// nil.
-func netProblem(err error) *problem.Problem {
-	var netErr net.Error
-	switch {
-	case errors.As(err, new(reverseproxy.DialError)):
-		return dialProblem(err.Error())
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return errAnswerTimeout
-	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(x509.HostnameError)),
-		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.CertificateInvalidError)):
-		return errCertificate
-	case errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(tls.AlertError)):
-		return errTLS
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, new(http2.StreamError)),
-		err.Error() == "http: server closed idle connection":
-		return errTerminated
-	}
-	return nil
-}
-
-// dialProblem goes by the text of net's error, because DialError does not
-// unwrap to it.
-func dialProblem(text string) *problem.Problem {
-	switch {
-	case strings.Contains(text, "lookup "):
-		return errUnresolved
-	case strings.HasSuffix(text, "i/o timeout"):
-		return errConnectTimeout
-	}
-	return errRefused
+// byProxyError are the problems of what the network or TLS did.
+var byProxyError = map[string]*problem.Problem{
+	proxyerror.ConnectionRefused:    errRefused,
+	proxyerror.ConnectionTerminated: errTerminated,
+	proxyerror.ConnectionTimeout:    errConnectTimeout,
+	proxyerror.DNSError:             errUnresolved,
+	proxyerror.ResponseTimeout:      errAnswerTimeout,
+	proxyerror.TLSCertificate:       errCertificate,
+	proxyerror.TLSProtocol:          errTLS,
 }

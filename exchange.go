@@ -99,7 +99,7 @@ func (ex *exchange) admit(w http.ResponseWriter, rest string) *problem.Problem {
 		return errLoop
 	}
 	if r.ContentLength > ex.handler.MaxBody {
-		return errBodyTooLarge
+		return problem.BodyTooLarge
 	}
 	if !isPrintable(r.Header.Get("Upgrade")) {
 		return errInvalidUpgrade
@@ -176,7 +176,7 @@ func (ex *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 	failure := ex.classify(out.Context(), err)
 	ex.status = failure.problem.Status
 	w := ex.writer.ResponseWriter
-	if failure.problem == errClientGone {
+	if failure.problem == problem.ClientGone {
 		w.WriteHeader(failure.problem.Status)
 		return
 	}

@@ -21,11 +21,11 @@ func (ex *exchange) holdBody() *problem.Problem {
 	r := ex.inbound.WithContext(ex.inbound.Context())
 	limit := min(ex.handler.MaxBody, proxyauth.MaxSignedBody)
 	if r.ContentLength > limit {
-		return errBodyTooLarge
+		return problem.BodyTooLarge
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	if err != nil {
-		return clientProblem(r.Context(), err)
+		return problem.OfBody(r.Context(), err)
 	}
 	ex.digest = sha256.Sum256(body)
 	r.Body, r.ContentLength, r.Trailer = http.NoBody, int64(len(body)), nil

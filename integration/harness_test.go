@@ -293,6 +293,12 @@ func newUpstream(t *testing.T, answer func(*http.Request, net.Conn)) *upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveUpstream(t, listener, answer)
+}
+
+// serveUpstream is newUpstream on a given listener.
+func serveUpstream(t *testing.T, listener net.Listener, answer func(*http.Request, net.Conn)) *upstream {
+	t.Helper()
 	u := &upstream{url: "http://" + listener.Addr().String(), listener: listener, answer: answer}
 	t.Cleanup(func() { listener.Close() })
 	go func() {

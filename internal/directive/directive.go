@@ -4,11 +4,13 @@
 package directive
 
 import (
+	"encoding/json"
 	"math"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -104,8 +106,29 @@ func end(d *caddyfile.Dispenser, name string) error {
 	if d.NextArg() { // the error names it
 		return d.ArgErr()
 	}
+	return NoBlock(d, name)
+}
+
+// NoBlock refuses a block behind the subdirective of that name.
+func NoBlock(d *caddyfile.Dispenser, name string) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		return d.Errf("'%s' takes no block", name)
 	}
 	return nil
+}
+
+// HTTPTransport reads a `transport http { … }`, Caddy's own, and returns its
+// JSON.
+func HTTPTransport(d *caddyfile.Dispenser) (json.RawMessage, error) {
+	if !d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	if d.Val() != "http" {
+		return nil, d.Errf("transport must be 'http', not '%s'", d.Val())
+	}
+	transport, err := caddyfile.UnmarshalModule(d, "http.reverse_proxy.transport.http")
+	if err != nil {
+		return nil, err
+	}
+	return caddyconfig.JSONModuleObject(transport, "protocol", "http", nil), nil
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// proxyName identifies the edge in Proxy-Status.
-const proxyName = "caddy-connector"
+// ProxyName identifies the edge in Proxy-Status.
+const ProxyName = "caddy-connector"
 
 // ProxyLoop is the proxy error type of a loop (RFC 9209, section 2.3.29).
 const ProxyLoop = "proxy_loop_detected"
@@ -23,14 +23,14 @@ func Disown(upstream http.Header) {
 		return
 	}
 	upstream["Proxy-Status"] = slices.DeleteFunc(slices.Clone(values), func(value string) bool {
-		return strings.Contains(strings.ToLower(value), proxyName)
+		return strings.Contains(strings.ToLower(value), ProxyName)
 	})
 }
 
 // IsLoop reports whether an answer is an edge's own, telling of a proxy loop.
 func IsLoop(answer *http.Response) bool {
 	return answer.StatusCode == http.StatusLoopDetected &&
-		slices.Contains(answer.Header["Proxy-Status"], proxyName+"; error="+ProxyLoop)
+		slices.Contains(answer.Header["Proxy-Status"], ProxyName+"; error="+ProxyLoop)
 }
 
 // Problem is an error answer of the edge: an RFC 9457 problem document with
@@ -68,7 +68,7 @@ func (p *Problem) Write(w http.ResponseWriter) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Proxy-Status", proxyName+"; error="+p.ProxyError)
+	h.Set("Proxy-Status", ProxyName+"; error="+p.ProxyError)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // the client is gone where this fails
 }

@@ -64,6 +64,12 @@ func (v Value) Reveal() string {
 	return *v.plain
 }
 
+// Map returns the secret that f makes of this one, which must not be zero.
+func (v Value) Map(f func(plain string) string) Value {
+	made := f(v.Reveal())
+	return Value{&made}
+}
+
 // IsZero reports whether there is no secret.
 func (v Value) IsZero() bool { return v.plain == nil }
 

@@ -1,0 +1,282 @@
+package anychannel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/egress"
+	"github.com/f737063d/caddy-connector/internal/problem"
+)
+
+// exchange is one request of an app, and what came of it.
+type exchange struct {
+	handler *Handler
+	inbound *http.Request
+	agentID string
+
+	parameters
+	instance *Instance
+	latency  time.Duration // until the service's whole answer; zero while there is none
+}
+
+// serve answers the request.
+func (ex *exchange) serve(w http.ResponseWriter) {
+	answer, refused := ex.run(w)
+	if refused == nil {
+		answer.write(w)
+		return
+	}
+	rejectionsTotal.WithLabelValues(refused.reason).Inc()
+	if refused == errClientGone {
+		w.WriteHeader(refused.status)
+		return
+	}
+	refused.write(w)
+}
+
+// run does what is asked. Nothing is sent before all of it has been checked, and
+// whether the agent may use the ticket is checked last of all, so that a slow
+// client cannot use an access which has been revoked meanwhile.
+func (ex *exchange) run(w http.ResponseWriter) (*answer, *refusal) {
+	r := ex.inbound
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, errMethod
+	}
+	if ex.agentID == "" {
+		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
+		return nil, errNoUser
+	}
+	if !caller.ValidID(ex.agentID) {
+		return nil, errUser
+	}
+	if ex.handler.origins.Check(r) != nil {
+		return nil, errOrigin
+	}
+	var refused *refusal
+	if ex.parameters, refused = parseQuery(r.URL.RawQuery); refused != nil {
+		return nil, refused
+	}
+	body, refused := ex.readBody(w)
+	if refused != nil {
+		return nil, refused
+	}
+	if ex.instance, refused = ex.findInstance(); refused != nil {
+		return nil, refused
+	}
+	target, err := ex.instance.integration.manifest.base().resolve(ex.postToPath)
+	if err != nil {
+		return nil, errPath
+	}
+	if wait := ex.instance.reserve(); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		return nil, errRate
+	}
+	return ex.post(target, body)
+}
+
+// readBody returns the app's JSON, byte for byte, or nothing.
+func (ex *exchange) readBody(w http.ResponseWriter) ([]byte, *refusal) {
+	r := ex.inbound
+	if r.ContentLength > ex.handler.MaxBody {
+		return nil, byBody[problem.BodyTooLarge]
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, errMediaType
+	}
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	body, err := readAll(http.MaxBytesReader(w, r.Body, ex.handler.MaxBody), r.ContentLength)
+	switch {
+	case err != nil:
+		return nil, byBody[problem.OfBody(r.Context(), err)]
+	case len(body) == 0:
+		return nil, nil
+	case !isJSONType(r.Header.Get("Content-Type")):
+		return nil, errMediaType
+	case !utf8.Valid(body) || !isBlank(body) && !json.Valid(body):
+		return nil, errJSON
+	}
+	return body, nil
+}
+
+// readAll is io.ReadAll for a body whose length is known, if it is not negative.
+func readAll(body io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		return io.ReadAll(body)
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, length+bytes.MinRead))
+	_, err := buf.ReadFrom(body)
+	return buf.Bytes(), err
+}
+
+// isBlank reports whether a body is nothing but what JSON takes for space.
+func isBlank(body []byte) bool { return len(bytes.Trim(body, " \t\r\n")) == 0 }
+
+// isJSONType reports whether a Content-Type is JSON in UTF-8. It is also what
+// keeps a foreign page's form from posting here.
+func isJSONType(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// findInstance asks the ticket sources in turn. Which of them says no, and why,
+// is the agent's to know as little as whether there is such a ticket.
+func (ex *exchange) findInstance() (*Instance, *refusal) {
+	h := ex.handler
+	for _, source := range h.tickets {
+		name, err := source.Instance(ex.inbound.Context(), ex.ticketID, ex.agentID)
+		switch {
+		case errors.Is(err, ErrUnknownTicket):
+			continue
+		case errors.Is(err, ErrNoAccess):
+			return nil, errTicket
+		case ex.inbound.Context().Err() != nil:
+			return nil, errClientGone
+		case err != nil:
+			refused := errTicketSource
+			if timeout, ok := errors.AsType[interface {
+				error
+				Timeout() bool
+			}](err); ok && timeout.Timeout() {
+				refused = errTicketSourceTimeout
+			}
+			h.logger.Error("looking up a ticket failed", zap.String("ticket_id", ex.ticketID), zap.String("reason", refused.reason), zap.Error(err))
+			return nil, refused
+		}
+		instance := h.Instances[name]
+		if instance == nil {
+			h.logger.Warn("a ticket belongs to an instance that is not in the config", zap.String("ticket_id", ex.ticketID))
+			return nil, errTicket
+		}
+		if instance.Inactive {
+			return nil, errTicket
+		}
+		return instance, nil
+	}
+	return nil, errTicket
+}
+
+// reserve counts a request, or says how long it is too early.
+func (i *Instance) reserve() time.Duration {
+	if i.limiter == nil {
+		return 0
+	}
+	reservation := i.limiter.Reserve()
+	wait := reservation.Delay()
+	if wait > 0 {
+		reservation.Cancel()
+	}
+	return wait
+}
+
+// post sends the app's JSON with the instance's metadata.
+func (ex *exchange) post(target *url.URL, clientData []byte) (*answer, *refusal) {
+	h := ex.handler
+	ctx, cancel := context.WithTimeout(ex.inbound.Context(), time.Duration(h.Timeout))
+	defer cancel()
+	payload := ex.instance.prefix.append(clientData)
+	out := (&http.Request{
+		Method: http.MethodPost, URL: target, Host: target.Host,
+		Header: http.Header{
+			"Accept":       {"application/json"},
+			"Content-Type": {ex.instance.prefix.contentType()},
+			"User-Agent":   {userAgent},
+		},
+		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload)),
+		// for a connection that the service closed before anything was written
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil },
+	}).WithContext(ctx)
+
+	start := time.Now()
+	a, failed := ex.receive(out)
+	if failed == nil {
+		ex.latency = time.Since(start)
+		ex.instance.integration.metrics.count(a.status, ex.latency.Seconds())
+		return a, nil
+	}
+	if ex.inbound.Context().Err() != nil {
+		return nil, errClientGone
+	}
+	ex.instance.integration.metrics.count(failed.refusal.status, 0)
+	h.logger.Error("integration service failed", zap.String("integration", ex.instance.integration.name),
+		zap.String("instance", ex.instance.name), zap.String("reason", failed.refusal.reason),
+		zap.String("error", failed.text), zap.Duration("duration", time.Since(start)))
+	return nil, failed.refusal
+}
+
+// receive sends the request and reads the answer.
+func (ex *exchange) receive(out *http.Request) (*answer, *failure) {
+	res, err := ex.handler.client.RoundTrip(out)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer res.Body.Close()
+	if refused := checkStatus(res.StatusCode); refused != nil {
+		return nil, &failure{refused, "status " + strconv.Itoa(res.StatusCode)}
+	}
+	body, err := egress.ReadAll(res, ex.handler.MaxBody)
+	if err != nil {
+		return nil, classify(err)
+	}
+	return newAnswer(res, body)
+}
+
+// placeholder looks up the placeholders in Handler's documentation.
+func (ex *exchange) placeholder(key string) (any, bool) {
+	switch key {
+	case "http.any_channel.ticket_id":
+		return ex.ticketID, true
+	case "http.any_channel.instance":
+		if ex.instance != nil {
+			return ex.instance.name, true
+		}
+	case "http.any_channel.integration":
+		if ex.instance != nil {
+			return ex.instance.integration.name, true
+		}
+	case "http.any_channel.service.latency":
+		return ex.latency, ex.latency > 0
+	case "http.any_channel.service.latency_ms":
+		return ex.latency.Seconds() * 1e3, ex.latency > 0
+	}
+	return nil, false
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler: what the access log says
+// of the exchange.
+func (ex *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	if isTicketID(ex.ticketID) {
+		enc.AddString("ticket_id", ex.ticketID)
+	}
+	if ex.instance != nil {
+		enc.AddString("instance", ex.instance.name)
+		enc.AddString("integration", ex.instance.integration.name)
+	}
+	if ex.latency > 0 {
+		enc.AddDuration("service_latency", ex.latency)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// How long each step of a request may take.
+const (
+	connectTimeout   = 5 * time.Second // the lookup of the name included
+	handshakeTimeout = 5 * time.Second
+	headerTimeout    = 30 * time.Second // from the last byte of the request
+	totalTimeout     = 30 * time.Second // where the request's context has no deadline
+	idleTimeout      = 90 * time.Second
+)
+
+// How much a destination may make the edge hold.
+const (
+	maxHeaderBytes = 64 << 10
+	maxIdle        = 1024
+	maxIdlePerHost = 64
+)
+
+var (
+	errScheme   = errors.New("URL is neither http nor https")
+	errUserinfo = errors.New("URL has userinfo")
+)
+
+// Config is what shapes a Transport.
+type Config struct {
+	Allow   []netip.Prefix // ranges opened beside the public addresses
+	RootCAs *x509.CertPool // nil: the system's
+}
+
+// Transport is an http.RoundTripper that connects to public addresses and to
+// those that its Config opens. It uses no proxy, follows no redirect and leaves
+// a compressed body as it is.
+type Transport struct{ base *http.Transport }
+
+// NewTransport returns a Transport with a connection pool of its own.
+func NewTransport(cfg Config) *Transport {
+	return newTransport(newDialer(cfg.Allow), cfg.RootCAs)
+}
+
+func newTransport(dialer *net.Dialer, roots *x509.CertPool) *Transport {
+	return &Transport{&http.Transport{
+		Proxy:                  nil, // it would dial in the guard's place
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true, // what isn't decoded is no decompression bomb
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		ForceAttemptHTTP2:      true, // a dialer of one's own turns it off
+	}}
+}
+
+// RoundTrip implements http.RoundTripper. A request whose context has no
+// deadline gets one of 30 seconds, which covers the response's body too and is
+// released when that is read to its end or closed. Who streams, or switches
+// protocols, sets a deadline of their own.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := check(req.URL); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	if _, ok := req.Context().Deadline(); ok {
+		return t.base.RoundTrip(req)
+	}
+	ctx, release := context.WithTimeout(req.Context(), totalTimeout)
+	res, err := t.base.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		release()
+		return nil, err
+	}
+	res.Body = &timedBody{res.Body, release}
+	return res, nil
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
+
+// check refuses a URL that is for another kind of client, or whose userinfo
+// net/http would send as credentials.
+func check(u *url.URL) error {
+	switch {
+	case u == nil || u.Scheme != "http" && u.Scheme != "https":
+		return errScheme
+	case u.User != nil:
+		return errUserinfo
+	}
+	return nil
+}
+
+// Interface guard
+var _ http.RoundTripper = (*Transport)(nil)

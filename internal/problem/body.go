@@ -1,0 +1,40 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+)
+
+// The problems of a request's body.
+var (
+	BodyTooLarge = &Problem{
+		Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
+		Message: "The request body is too large.", ProxyError: "http_request_error",
+	}
+	BodyIncomplete = &Problem{
+		Status: http.StatusBadRequest, Code: "body_incomplete",
+		Message: "The request body ended before it was complete.", ProxyError: "http_request_error",
+	}
+	BodyTimeout = &Problem{
+		Status: http.StatusRequestTimeout, Code: "body_timeout",
+		Message: "The request body did not arrive in time.", ProxyError: "http_request_error",
+	}
+	// ClientGone is only for logs and metrics: nobody is there to read it.
+	ClientGone = &Problem{Status: 499, Code: "client_gone"}
+)
+
+// OfBody returns the problem of a request whose body, read through an
+// http.MaxBytesReader, ended early with err.
+func OfBody(ctx context.Context, err error) *Problem {
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return BodyTooLarge
+	case ctx.Err() != nil:
+		return ClientGone
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return BodyTimeout
+	}
+	return BodyIncomplete
+}
