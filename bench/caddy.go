@@ -23,6 +23,10 @@ const (
 	siteRespond       = "respond"
 	siteSecretRespond = "proxy_secret-respond"
 	siteSecretProxy   = "proxy_secret-reverse_proxy"
+	siteProxyHTTP1    = "reverse_proxy-tls-http1"
+	siteProxyHTTP2    = "reverse_proxy-tls-http2"
+	siteChannelHTTP1  = "any_channel-http1"
+	siteChannelHTTP2  = "any_channel-http2"
 )
 
 const (
@@ -53,21 +57,21 @@ func (alice) Authenticate(http.ResponseWriter, *http.Request) (caddyauth.User, b
 	return caddyauth.User{ID: userID}, true, nil
 }
 
-// startCaddy runs two sites, with the given address behind those that proxy. It
+// startCaddy runs two sites, with the given upstream behind those that proxy. It
 // returns the sites' addresses.
-func startCaddy(upstream string, sites [2]string) (addrs [2]string, stop func(), err error) {
+func startCaddy(upstream Upstream, sites [2]string) (addrs [2]string, stop func(), err error) {
 	// nothing of the machine's own Caddy is read or written
 	dir, err := os.MkdirTemp("", "connector-bench")
 	if err != nil {
 		return addrs, nil, err
 	}
-	stop = func() {
+	end := func() {
 		_ = caddy.Stop()
 		_ = os.RemoveAll(dir)
 	}
 	defer func() {
 		if err != nil {
-			stop()
+			end()
 		}
 	}()
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
@@ -82,15 +86,15 @@ func startCaddy(upstream string, sites [2]string) (addrs [2]string, stop func(),
 	if err := caddy.Load(config, true); err != nil {
 		return addrs, nil, fmt.Errorf("starting caddy: %w", err)
 	}
-	return addrs, stop, nil
+	return addrs, end, nil
 }
 
 // object is a JSON object.
 type object = map[string]any
 
 // handlers returns what a site does with a request.
-func handlers(site, upstream string) []object {
-	proxy := object{"handler": "reverse_proxy", "upstreams": []object{{"dial": upstream}}}
+func handlers(site string, upstream Upstream) []object {
+	proxy := object{"handler": "reverse_proxy", "upstreams": []object{{"dial": upstream.Plain}}}
 	respond := object{"handler": "static_response", "status_code": 200, "body": string(body(smallBody))}
 	signedIn := authentication("bench", object{})
 	checked := authentication("proxy_secret", object{"secrets": []string{proxySecret}})
@@ -99,21 +103,29 @@ func handlers(site, upstream string) []object {
 	case siteProxy, siteProxyAgain:
 		return []object{proxy}
 	case siteOne:
-		return []object{signedIn, connector(upstream, 1)}
+		return []object{signedIn, connector(upstream.Plain, 1)}
 	case siteMany:
-		return []object{signedIn, connector(upstream, manyServices)}
+		return []object{signedIn, connector(upstream.Plain, manyServices)}
 	case siteRespond:
 		return []object{respond}
 	case siteSecretRespond:
 		return []object{checked, respond}
 	case siteSecretProxy:
 		return []object{checked, proxy}
+	case siteProxyHTTP1:
+		return []object{proxyOverTLS(upstream.HTTP1, upstream)}
+	case siteProxyHTTP2:
+		return []object{proxyOverTLS(upstream.HTTP2, upstream)}
+	case siteChannelHTTP1:
+		return []object{signedIn, anyChannel(upstream.HTTP1)}
+	case siteChannelHTTP2:
+		return []object{signedIn, anyChannel(upstream.HTTP2)}
 	}
 	panic("no such site: " + site)
 }
 
 // caddyConfig returns the config of two sites, and their addresses.
-func caddyConfig(upstream, dir string, sites [2]string) (config []byte, addrs [2]string, err error) {
+func caddyConfig(upstream Upstream, dir string, sites [2]string) (config []byte, addrs [2]string, err error) {
 	servers := make(object)
 	for i, site := range sites {
 		if addrs[i], err = freeAddr(); err != nil {
@@ -129,7 +141,10 @@ func caddyConfig(upstream, dir string, sites [2]string) (config []byte, addrs [2
 		"admin":   object{"disabled": true, "config": object{"persist": false}},
 		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
 		"storage": object{"module": "file_system", "root": dir},
-		"apps":    object{"http": object{"servers": servers}},
+		"apps": object{
+			"http":      object{"servers": servers},
+			"connector": object{"egress": object{"allow": []string{"127.0.0.0/8"}, "trust_pool": trust(upstream)}},
+		},
 	})
 	return config, addrs, err
 }
@@ -144,6 +159,28 @@ func connector(upstream string, services int) object {
 		byID[serviceID(n)] = object{"proxy_url": "http://" + upstream, "proxy_secret": proxySecret}
 	}
 	return object{"handler": "connector", "services": byID}
+}
+
+// trust is a pool with the upstream's certificate.
+func trust(upstream Upstream) object {
+	return object{"provider": "inline", "trusted_ca_certs": [][]byte{upstream.Certificate}}
+}
+
+func proxyOverTLS(addr string, upstream Upstream) object {
+	return object{
+		"handler": "reverse_proxy", "upstreams": []object{{"dial": addr}},
+		"transport": object{"protocol": "http", "tls": object{"ca": trust(upstream)}},
+	}
+}
+
+// anyChannel posts to the service at an address.
+func anyChannel(addr string) object {
+	return object{
+		"handler":      "any_channel",
+		"integrations": object{"bench": object{"manifest": "https://" + addr + "/manifest.json", "poll": -1}},
+		"instances":    object{"bench": object{"integration": "bench", "metadata": `{"token":"` + proxySecret + `"}`}},
+		"tickets":      []object{{"source": "static", "tickets": object{"62": object{"instance": "bench"}}}},
+	}
 }
 
 func freeAddr() (string, error) {

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/rpc"
 	"os"
 	"os/exec"
@@ -20,7 +20,7 @@ const loadCommand = "load-and-upstream"
 type load struct {
 	cmd      *exec.Cmd
 	client   *rpc.Client
-	upstream string // address of its upstream
+	upstream Upstream
 }
 
 // startLoad starts the child process. It ends when this process does.
@@ -101,15 +101,23 @@ type Order struct {
 	All      bool
 }
 
-// Upstream starts the upstream and returns its address.
-func (*Child) Upstream(_ struct{}, addr *string) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+// Upstream is one upstream, on three addresses.
+type Upstream struct {
+	Plain, HTTP1, HTTP2 string // HTTP/1.1 without TLS, and both over TLS
+	Certificate         []byte // of those with TLS, as DER
+}
+
+// Upstream starts the upstream.
+func (*Child) Upstream(_ struct{}, started *Upstream) error {
+	plain := httptest.NewServer(http.HandlerFunc(answer))
+	http1 := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	http1.StartTLS()
+	http2 := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	http2.EnableHTTP2 = true
+	http2.StartTLS()
+	*started = Upstream{
+		plain.Listener.Addr().String(), http1.Listener.Addr().String(), http2.Listener.Addr().String(), http1.Certificate().Raw,
 	}
-	*addr = listener.Addr().String()
-	server := &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(listener) }()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 const (
 	smallBody = 100
+	kibBody   = 1 << 10
 	largeBody = 64 << 10
 )
 
@@ -52,6 +53,7 @@ func (b budget) kept(throughput, p99 float64) bool {
 func allRows() []row {
 	proxying := budget{throughput: 1.20, p99: 1.00}
 	checking := budget{throughput: 0.95}
+	channelling := budget{throughput: 0.90}
 	asFast := budget{throughput: 0.97} // less what a site differs from itself
 
 	small, large := get("/small"), get("/large")
@@ -59,6 +61,8 @@ func allRows() []row {
 	oneSmall := get("/connector/" + serviceID(0) + "/small")
 	oneLarge := get("/connector/" + serviceID(0) + "/large")
 	oneUpload := post("/connector/"+serviceID(0)+"/small", largeBody)
+
+	throughChannel := post("/api/v2/any_channel/proxy.json?ticket_id=62&post_to_path=/small", kibBody)
 
 	// in an order that no cache can guess
 	manySmall := make([][]byte, manyServices)
@@ -73,6 +77,8 @@ func allRows() []row {
 		{"connector, 1 service, 64 KiB request", "reverse_proxy", side{siteOne, oneUpload, smallBody}, side{siteProxy, upload, smallBody}, proxying},
 		{"proxy_secret, respond, 100 B", "the site without it", side{siteSecretRespond, small, smallBody}, side{siteRespond, small, smallBody}, checking},
 		{"proxy_secret, reverse_proxy, 100 B", "the site without it", side{siteSecretProxy, small, smallBody}, side{siteProxy, small, smallBody}, checking},
+		{"any_channel, 1 KiB request, HTTP/1.1 service", "reverse_proxy", side{siteChannelHTTP1, throughChannel, smallBody}, side{siteProxyHTTP1, throughChannel, smallBody}, channelling},
+		{"any_channel, 1 KiB request, HTTP/2 service", "reverse_proxy", side{siteChannelHTTP2, throughChannel, smallBody}, side{siteProxyHTTP2, throughChannel, smallBody}, channelling},
 		// last, because what they leave in the metrics makes the collector run less often
 		{"connector, 10,000 services, 100 B", "reverse_proxy", side{siteMany, manySmall, smallBody}, side{siteProxy, small, smallBody}, proxying},
 		{"connector, 10,000 services, 100 B", "connector, 1 service", side{siteMany, manySmall, smallBody}, side{siteOne, oneSmall, smallBody}, asFast},

@@ -20,7 +20,8 @@ const redacted = "REDACTED"
 type Value struct{ plain *string }
 
 var (
-	wholePlaceholder = regexp.MustCompile(`^\{[^{}]+\}$`)
+	// a JSON object in braces is a secret, not a placeholder
+	wholePlaceholder = regexp.MustCompile(`^\{(?:(?:env|file)\.[^{}]+|[a-z_]+(?:\.[A-Za-z0-9_/-]+)+)\}$`)
 	outsideSource    = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
 )
 
