@@ -4,6 +4,7 @@ package connector
 // `--with` of xcaddy, gives everything; who wants one of them imports it alone
 import (
 	_ "github.com/f737063d/caddy-connector/anychannel"
+	_ "github.com/f737063d/caddy-connector/anychannel/receiver"
 	_ "github.com/f737063d/caddy-connector/cardkit/cardkitcmd"
 	_ "github.com/f737063d/caddy-connector/datastore"
 	_ "github.com/f737063d/caddy-connector/proxyauth"

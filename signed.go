@@ -19,13 +19,9 @@ func (ex *exchange) holdBody() *problem.Problem {
 		return nil
 	}
 	r := ex.inbound.WithContext(ex.inbound.Context())
-	limit := min(ex.handler.MaxBody, proxyauth.MaxSignedBody)
-	if r.ContentLength > limit {
-		return problem.BodyTooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
-	if err != nil {
-		return problem.OfBody(r.Context(), err)
+	body, refused := problem.ReadBody(r, min(ex.handler.MaxBody, proxyauth.MaxSignedBody))
+	if refused != nil {
+		return refused
 	}
 	ex.digest = sha256.Sum256(body)
 	r.Body, r.ContentLength, r.Trailer = http.NoBody, int64(len(body)), nil

@@ -71,7 +71,7 @@ func (ex *exchange) run(w http.ResponseWriter) (*answer, *refusal) {
 	if ex.parameters, refused = parseQuery(r.URL.RawQuery); refused != nil {
 		return nil, refused
 	}
-	body, refused := ex.readBody(w)
+	body, refused := ex.readBody()
 	if refused != nil {
 		return nil, refused
 	}
@@ -90,21 +90,15 @@ func (ex *exchange) run(w http.ResponseWriter) (*answer, *refusal) {
 }
 
 // readBody returns the app's JSON, byte for byte, or nothing.
-func (ex *exchange) readBody(w http.ResponseWriter) ([]byte, *refusal) {
+func (ex *exchange) readBody() ([]byte, *refusal) {
 	r := ex.inbound
-	if r.ContentLength > ex.handler.MaxBody {
-		return nil, byBody[problem.BodyTooLarge]
-	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, errMediaType
 	}
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	body, err := readAll(http.MaxBytesReader(w, r.Body, ex.handler.MaxBody), r.ContentLength)
+	body, broken := problem.ReadBody(r, ex.handler.MaxBody)
 	switch {
-	case err != nil:
-		return nil, byBody[problem.OfBody(r.Context(), err)]
+	case broken != nil:
+		return nil, byBody[broken]
 	case len(body) == 0:
 		return nil, nil
 	case !isJSONType(r.Header.Get("Content-Type")):
@@ -113,16 +107,6 @@ func (ex *exchange) readBody(w http.ResponseWriter) ([]byte, *refusal) {
 		return nil, errJSON
 	}
 	return body, nil
-}
-
-// readAll is io.ReadAll for a body whose length is known, if it is not negative.
-func readAll(body io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
-		return io.ReadAll(body)
-	}
-	buf := bytes.NewBuffer(make([]byte, 0, length+bytes.MinRead))
-	_, err := buf.ReadFrom(body)
-	return buf.Bytes(), err
 }
 
 // isBlank reports whether a body is nothing but what JSON takes for space.

@@ -19,6 +19,10 @@ import (
 )
 
 const (
+	// the first fetch waits for the rest of this config, which may have the
+	// service in it, or the way to it
+	firstFetch = time.Second
+
 	maxManifest     = 256 << 10 // bytes
 	maxMoves        = 5         // redirects in one fetch
 	manifestTimeout = 30 * time.Second
@@ -72,9 +76,9 @@ type poller struct {
 	logger      *zap.Logger
 }
 
-// run polls until the context ends. The first fetch is at once, if it is due.
+// run polls until the context ends.
 func (p *poller) run(ctx context.Context) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(firstFetch)
 	defer timer.Stop()
 	for {
 		select {

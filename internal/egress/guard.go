@@ -18,13 +18,18 @@ import (
 // and the names in it: it is for logs, not for clients.
 var ErrRefused = errors.New("destination refused")
 
+// azureWireServer answers for the machine that asks, as link-local metadata
+// services do, but has a public address.
+var azureWireServer = netip.MustParsePrefix("168.63.129.16/32")
+
 // newDialer returns a dialer that connects to public addresses and to those of
 // allow. The guard sees the address of each socket right before it connects,
 // whatever was written, parsed or resolved until then, so an answer of the DNS
 // that differs from an earlier one changes nothing.
 func newDialer(allow []netip.Prefix) *net.Dialer {
 	v4, v6 := split(allow)
-	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
+	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...),
+		ssrf.WithDeniedV4Prefixes(azureWireServer))
 	return &net.Dialer{
 		Timeout: connectTimeout,
 		ControlContext: func(_ context.Context, network, address string, conn syscall.RawConn) error {

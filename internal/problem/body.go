@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -37,4 +38,22 @@ func OfBody(ctx context.Context, err error) *Problem {
 		return BodyTimeout
 	}
 	return BodyIncomplete
+}
+
+// firstBuffer is what a body gets in advance: its length is only a claim.
+const firstBuffer = 64 << 10
+
+// ReadBody reads a request's body whole, up to limit bytes.
+func ReadBody(r *http.Request, limit int64) ([]byte, *Problem) {
+	if r.ContentLength > limit {
+		return nil, BodyTooLarge
+	}
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, firstBuffer)) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(http.MaxBytesReader(nil, r.Body, limit)); err != nil {
+		return nil, OfBody(r.Context(), err)
+	}
+	return body.Bytes(), nil
 }

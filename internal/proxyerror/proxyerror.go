@@ -54,7 +54,8 @@ func Of(err error) string {
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(x509.HostnameError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.CertificateInvalidError)):
 		return TLSCertificate
-	case errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(tls.AlertError)):
+	case errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(tls.AlertError)),
+		opErr != nil && (opErr.Op == "remote error" || opErr.Op == "local error"): // alerts, in crypto/tls
 		return TLSProtocol
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
