@@ -88,7 +88,12 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := strings.NewReplacer(":8080", ":"+portOf(freeAddr(t)), ":8081", ":"+portOf(freeAddr(t)), ":8082", ":"+portOf(freeAddr(t)))
+	var renamed []string
+	for _, port := range []string{":8080", ":8081", ":8082", ":8083", ":8084"} {
+		renamed = append(renamed, port, ":"+portOf(freeAddr(t)))
+	}
+	state := t.TempDir() // what the origin remembers of earlier runs stays theirs
+	ports := strings.NewReplacer(append(renamed, "examples/quickstart/likes.log", state+"/likes.log", "root examples/quickstart", "root "+state)...)
 	t.Chdir("..") // the secrets are named from there
 	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
 	config, err := adapt(caddyfile)
@@ -99,16 +104,16 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	t.Cleanup(func() { _ = caddy.Stop() })
 
 	commands := strings.Split("\n"+session, "\n$ ")[1:]
-	if len(commands) < 5 {
+	if len(commands) < 10 {
 		t.Fatalf("%d commands", len(commands))
 	}
 	for _, command := range commands {
-		line, want, _ := strings.Cut(command, "\n")
+		line, want := cutCommand(command)
 		args, ok := strings.CutPrefix(ports.Replace(line), "curl ")
 		if !ok {
 			t.Fatalf("not a curl command: %s", line)
 		}
-		got, err := exec.Command("sh", "-c", curl+" -sS --max-time 20 "+args).Output()
+		got, err := exec.Command("bash", "-c", curl+" -sS --max-time 20 "+args).Output()
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
@@ -116,6 +121,19 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 			t.Errorf("%s\ngot %s\nwant %s", line, got, want)
 		}
 	}
+}
+
+// cutCommand separates a command from its output: it goes on over a line that
+// ends with a backslash or in the middle of a quotation.
+func cutCommand(session string) (command, output string) {
+	lines := strings.Split(session, "\n")
+	for i, line := range lines {
+		command = strings.Join(lines[:i+1], "\n")
+		if !strings.HasSuffix(line, "\\") && strings.Count(command, "'")%2 == 0 {
+			return command, strings.Join(lines[i+1:], "\n")
+		}
+	}
+	return session, ""
 }
 
 // The README's cardkit lines, through the command itself.
