@@ -1,7 +1,6 @@
 package anychannel
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -248,7 +247,7 @@ func (p *parser) unmarshalTickets(d *caddyfile.Dispenser) error {
 			p.tickets[ticket.Instance] = at
 		}
 	}
-	p.TicketsRaw = append(p.TicketsRaw, json.RawMessage(caddyconfig.JSONModuleObject(module, "source", source, nil)))
+	p.TicketsRaw = append(p.TicketsRaw, caddyconfig.JSONModuleObject(module, "source", source, nil))
 	return nil
 }
 
@@ -264,7 +263,7 @@ func (p *parser) check() error {
 			return fmt.Errorf("tickets static: there is no instance '%s', at %s:%d", name, at.File, at.Line)
 		}
 	}
-	missing := ""
+	var missing string
 	switch {
 	case len(p.Integrations) == 0:
 		missing = "integration"

@@ -92,7 +92,9 @@ func (p *poller) run(ctx context.Context) {
 
 // fetchIfDue returns how long to wait for the next fetch.
 func (p *poller) fetchIfDue(ctx context.Context) time.Duration {
-	p.mu.Lock()
+	if !p.mu.TryLock() {
+		return firstFetch // another config is at it; waiting would hold up the end of this one
+	}
 	defer p.mu.Unlock()
 	if wait := time.Until(p.nextFetch); wait > 0 {
 		return min(wait, p.interval) // the interval may be a shorter one now
@@ -111,7 +113,7 @@ func (p *poller) fetchIfDue(ctx context.Context) time.Duration {
 		p.adopt(found, m)
 	}
 	// a tenth more or less, so that many edges don't come at once
-	wait += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(wait))
+	wait += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(wait)) //nolint:gosec // it is no secret
 	p.nextFetch = time.Now().Add(wait)
 	return wait
 }

@@ -115,12 +115,14 @@ func checkCharacters(raw string) error {
 			return errors.New("it has a backslash")
 		case r == '#':
 			return errors.New("it has a fragment")
-		case r == '%' && !(i+2 < len(raw) && isHex(raw[i+1]) && isHex(raw[i+2])):
+		case r == '%' && !startsWithHex(raw[i+1:]):
 			return errors.New("it has a percent sign that begins no escape")
 		}
 	}
 	return nil
 }
+
+func startsWithHex(s string) bool { return len(s) >= 2 && isHex(s[0]) && isHex(s[1]) }
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'

@@ -82,7 +82,9 @@ func (a *App) Start() error {
 
 // Stop implements caddy.App: it ends the workers and waits for them.
 func (a *App) Stop() error {
-	a.stop()
+	if a.stop != nil {
+		a.stop()
+	}
 	a.running.Wait()
 	return nil
 }

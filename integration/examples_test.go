@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -103,6 +104,13 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	(&server{t: t}).loadJSON(string(config))
 	t.Cleanup(func() { _ = caddy.Stop() })
 
+	eventually(t, "the integration service's certificate", func() bool {
+		conn, err := tls.Dial("tcp", "localhost"+ports.Replace(":8083"), &tls.Config{InsecureSkipVerify: true})
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	commands := strings.Split("\n"+session, "\n$ ")[1:]
 	if len(commands) < 10 {
 		t.Fatalf("%d commands", len(commands))

@@ -92,18 +92,22 @@ func (s *server) tryLoad(options, sites string) error {
 	if strings.Contains(options, "log default") {
 		logging = ""
 	}
+	autoHTTPS := "off"
+	if strings.Contains(sites, "tls internal") {
+		autoHTTPS = "disable_redirects"
+	}
 	caddyfile := fmt.Sprintf(`{
 	admin %s
 	persist_config off
 	storage file_system %s
-	auto_https off
+	auto_https %s
 	default_bind 127.0.0.1
 	grace_period 10s
 	%s
 	%s
 }
 %s
-`, s.admin, storage, logging, options, strings.ReplaceAll(sites, "EDGE", "http://:"+portOf(s.addr)))
+`, s.admin, storage, autoHTTPS, logging, options, strings.ReplaceAll(sites, "EDGE", "http://:"+portOf(s.addr)))
 	config, err := adapt(caddyfile)
 	if err != nil {
 		return err
