@@ -3,23 +3,18 @@ package anychannel
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/egress"
-	"github.com/f737063d/caddy-connector/internal/problem"
 )
 
 // exchange is one request of an app, and what came of it.
@@ -89,78 +84,47 @@ func (ex *exchange) run(w http.ResponseWriter) (*answer, *refusal) {
 	return ex.post(target, body)
 }
 
-// readBody returns the app's JSON, byte for byte, or nothing.
-func (ex *exchange) readBody() ([]byte, *refusal) {
-	r := ex.inbound
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, errMediaType
-	}
-	body, broken := problem.ReadBody(r, ex.handler.MaxBody)
-	switch {
-	case broken != nil:
-		return nil, byBody[broken]
-	case len(body) == 0:
-		return nil, nil
-	case !isJSONType(r.Header.Get("Content-Type")):
-		return nil, errMediaType
-	case !utf8.Valid(body) || !isBlank(body) && !json.Valid(body):
-		return nil, errJSON
-	}
-	return body, nil
-}
-
-// isBlank reports whether a body is nothing but what JSON takes for space.
-func isBlank(body []byte) bool { return len(bytes.Trim(body, " \t\r\n")) == 0 }
-
-// isJSONType reports whether a Content-Type is JSON in UTF-8. It is also what
-// keeps a foreign page's form from posting here.
-func isJSONType(contentType string) bool {
-	if contentType == "application/json" {
-		return true
-	}
-	mediaType, params, err := mime.ParseMediaType(contentType)
-	if err != nil || mediaType != "application/json" {
-		return false
-	}
-	charset, given := params["charset"]
-	return !given || strings.EqualFold(charset, "utf-8")
-}
-
-// findInstance asks the ticket sources in turn. Which of them says no, and why,
-// is the agent's to know as little as whether there is such a ticket.
+// findInstance finds the active instance that the ticket belongs to. Why there is
+// none is the agent's to know as little as whether there is such a ticket.
 func (ex *exchange) findInstance() (*Instance, *refusal) {
 	h := ex.handler
-	for _, source := range h.tickets {
-		name, err := source.Instance(ex.inbound.Context(), ex.ticketID, ex.agentID)
-		switch {
-		case errors.Is(err, ErrUnknownTicket):
-			continue
-		case errors.Is(err, ErrNoAccess):
-			return nil, errTicket
-		case ex.inbound.Context().Err() != nil:
-			return nil, errClientGone
-		case err != nil:
-			refused := errTicketSource
-			if timeout, ok := errors.AsType[interface {
-				error
-				Timeout() bool
-			}](err); ok && timeout.Timeout() {
-				refused = errTicketSourceTimeout
-			}
-			h.logger.Error("looking up a ticket failed", zap.String("ticket_id", ex.ticketID), zap.String("reason", refused.reason), zap.Error(err))
-			return nil, refused
+	name, err := ex.askSources()
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnknownTicket), errors.Is(err, ErrNoAccess):
+		return nil, errTicket
+	case ex.inbound.Context().Err() != nil:
+		return nil, errClientGone
+	default:
+		refused := errTicketSource
+		var timeout interface{ Timeout() bool }
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			refused = errTicketSourceTimeout
 		}
-		instance := h.Instances[name]
-		if instance == nil {
-			h.logger.Warn("a ticket belongs to an instance that is not in the config", zap.String("ticket_id", ex.ticketID))
-			return nil, errTicket
-		}
-		if instance.Inactive {
-			return nil, errTicket
-		}
-		return instance, nil
+		h.logger.Error("looking up a ticket failed", zap.String("ticket_id", ex.ticketID),
+			zap.String("reason", refused.reason), zap.Error(err))
+		return nil, refused
 	}
-	return nil, errTicket
+	instance := h.Instances[name]
+	if instance == nil {
+		h.logger.Warn("a ticket belongs to an instance that is not in the config", zap.String("ticket_id", ex.ticketID))
+		return nil, errTicket
+	}
+	if instance.Inactive {
+		return nil, errTicket
+	}
+	return instance, nil
+}
+
+// askSources asks one ticket source after the other, until one knows the ticket.
+func (ex *exchange) askSources() (instance string, err error) {
+	for _, source := range ex.handler.tickets {
+		instance, err = source.Instance(ex.inbound.Context(), ex.ticketID, ex.agentID)
+		if !errors.Is(err, ErrUnknownTicket) {
+			break
+		}
+	}
+	return instance, err
 }
 
 // reserve counts a request, or says how long it is too early.
