@@ -13,8 +13,6 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
 	"github.com/f737063d/caddy-connector/internal/egress"
 )
 
@@ -40,22 +38,17 @@ func Of(err error) string {
 	switch {
 	case errors.Is(err, egress.ErrRefused):
 		return ProhibitedIP
-	case errors.As(err, new(reverseproxy.DialError)):
-		return ofDialText(err.Error()) // it does not unwrap to net's error
+	case strings.HasPrefix(err.Error(), "dial "):
+		return ofDialText(err.Error()) // that of Caddy's transport does not unwrap to net's error
 	case errors.As(err, new(*net.DNSError)):
 		return DNSError
-	case errors.As(err, &opErr) && opErr.Op == "dial":
-		if opErr.Timeout() {
-			return ConnectionTimeout
-		}
-		return ConnectionRefused
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return ResponseTimeout
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(x509.HostnameError)),
 		errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.CertificateInvalidError)):
 		return TLSCertificate
 	case errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(tls.AlertError)),
-		opErr != nil && (opErr.Op == "remote error" || opErr.Op == "local error"): // alerts, in crypto/tls
+		errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error"): // alerts, in crypto/tls
 		return TLSProtocol
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
