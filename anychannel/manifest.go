@@ -11,14 +11,9 @@ import (
 // manifest is an integration's own description, in the parts that have rules:
 // the schema that Zendesk publishes for integration manifests.
 type manifest struct {
-	Name                  string            `json:"name"`
-	ID                    string            `json:"id"`
-	Version               string            `json:"version"`
-	Author                string            `json:"author"`
-	PushClientID          string            `json:"push_client_id"`
-	ChannelbackFiles      bool              `json:"channelback_files"`
-	CreateFollowupTickets bool              `json:"create_followup_tickets"`
-	URLs                  map[string]string `json:"urls"`
+	Name, ID, Version, Author, PushClientID string
+	ChannelbackFiles, CreateFollowupTickets bool
+	URLs                                    map[string]string
 }
 
 // maxManifestURL is the longest URL in a manifest, in characters.
@@ -27,14 +22,19 @@ const maxManifestURL = 511
 // parseManifest reads a manifest and checks it. Errors name the member, and hold
 // no bytes of the document.
 func parseManifest(document []byte) (*manifest, error) {
-	var m manifest
-	if err := json.Unmarshal(document, &m); err != nil {
-		if wrongType := new(json.UnmarshalTypeError); errors.As(err, &wrongType) && wrongType.Field != "" {
-			// a member of urls is named by the document, not by us
-			member, _, _ := strings.Cut(wrongType.Field, ".")
-			return nil, fmt.Errorf("%s has the wrong type", member)
-		}
+	// a struct would take members for each other that differ in case
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(document, &members); err != nil {
 		return nil, errors.New("not a JSON object")
+	}
+	var m manifest
+	for name, into := range map[string]any{
+		"name": &m.Name, "id": &m.ID, "version": &m.Version, "author": &m.Author, "push_client_id": &m.PushClientID,
+		"channelback_files": &m.ChannelbackFiles, "create_followup_tickets": &m.CreateFollowupTickets, "urls": &m.URLs,
+	} {
+		if raw, ok := members[name]; ok && json.Unmarshal(raw, into) != nil {
+			return nil, fmt.Errorf("%s has the wrong type", name)
+		}
 	}
 	for _, text := range []struct {
 		member, value string

@@ -35,9 +35,10 @@ type published struct {
 	configured endpoint
 	adopted    atomic.Pointer[endpoint] // where the last good manifest was found
 
-	mu        sync.Mutex // over a fetch, so that two configs don't make two
-	nextFetch time.Time
-	failures  int
+	mu       sync.Mutex // over a fetch, so that two pollers don't make two
+	fetched  time.Time  // when it was last tried
+	good     time.Time  // when it last succeeded
+	failures int        // since then
 }
 
 var manifests = caddy.NewUsagePool()
@@ -96,31 +97,46 @@ func (p *poller) fetchIfDue(ctx context.Context) time.Duration {
 		return firstFetch // another config is at it; waiting would hold up the end of this one
 	}
 	defer p.mu.Unlock()
-	if wait := time.Until(p.nextFetch); wait > 0 {
-		return min(wait, p.interval) // the interval may be a shorter one now
+	// an eighth too early is its time, too: that is more than the jitter
+	if left := p.wait() - time.Since(p.fetched); left > p.wait()/8 {
+		p.report()
+		return left
 	}
 	found, m, err := p.fetch(ctx)
 	if ctx.Err() != nil {
 		return p.interval // nobody waits for it any more
 	}
-	wait := p.interval
+	p.fetched = time.Now()
 	if err != nil {
-		wait = min(firstRetry<<min(p.failures, 20), p.interval)
 		p.failures++
 		p.broken(err)
 	} else {
-		p.failures = 0
+		p.good, p.failures = p.fetched, 0
 		p.adopt(found, m)
 	}
+	p.report()
 	// a tenth more or less, so that many edges don't come at once
-	wait += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(wait)) //nolint:gosec // it is no secret
-	p.nextFetch = time.Now().Add(wait)
-	return wait
+	wait := p.wait()
+	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait)) //nolint:gosec // it is no secret
+}
+
+// wait is the time from one fetch to the next.
+func (p *poller) wait() time.Duration {
+	if p.failures == 0 {
+		return p.interval
+	}
+	return min(firstRetry<<min(p.failures-1, 20), p.interval)
+}
+
+// report tells when the manifest was last good, whichever integration fetched it.
+func (p *poller) report() {
+	if !p.good.IsZero() {
+		manifestTime.WithLabelValues(p.integration).Set(float64(p.good.UnixMilli()) / 1e3)
+	}
 }
 
 func (p *poller) adopt(found endpoint, m *manifest) {
 	manifestFetches.WithLabelValues(p.integration, "ok").Inc()
-	manifestTime.WithLabelValues(p.integration).SetToCurrentTime()
 	before := p.base()
 	p.adopted.Store(&found)
 	fields := []zap.Field{

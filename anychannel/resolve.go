@@ -160,5 +160,8 @@ func normalHost(u *url.URL) (hostname, port string, err error) {
 	if ascii == "" {
 		return "", "", errors.New("it has no host")
 	}
+	if strings.HasPrefix(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.Contains(ascii, "..") {
+		return "", "", errors.New("its host is not a domain name")
+	}
 	return ascii, port, nil
 }

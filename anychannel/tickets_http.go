@@ -134,7 +134,11 @@ func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger)
 		if secret.IsLiteral(configured) && strings.EqualFold(name, "Authorization") {
 			logger.Warn("the header's secret can be read in the config; use {env.*} or {file.*}", zap.String("header", name))
 		}
-		s.headers[http.CanonicalHeaderKey(name)] = value
+		key := http.CanonicalHeaderKey(name)
+		if _, ok := s.headers[key]; ok {
+			return fmt.Errorf("header %s is given twice", key)
+		}
+		s.headers[key] = value
 	}
 	return nil
 }

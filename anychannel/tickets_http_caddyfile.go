@@ -1,6 +1,8 @@
 package anychannel
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/f737063d/caddy-connector/internal/directive"
@@ -51,8 +53,10 @@ func (s *HTTPTickets) unmarshalHeader(d *caddyfile.Dispenser) error {
 	if err := checkHelpdeskHeader(args[0]); err != nil {
 		return d.WrapErr(err)
 	}
-	if _, ok := s.Headers[args[0]]; ok {
-		return d.Errf("duplicate header '%s'", args[0])
+	for name := range s.Headers {
+		if strings.EqualFold(name, args[0]) {
+			return d.Errf("duplicate header '%s'", args[0])
+		}
 	}
 	if s.Headers == nil {
 		s.Headers = make(map[string]string)

@@ -79,6 +79,7 @@ func (e *Egress) roots(ctx caddy.Context) (*x509.CertPool, error) {
 // parseRange reads a CIDR range or an address.
 func parseRange(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
@@ -87,6 +88,9 @@ func parseRange(text string) (netip.Prefix, error) {
 	}
 	if prefix != prefix.Masked() {
 		return prefix, fmt.Errorf("allow '%s' has bits beyond its length; '%s' would be the range", text, prefix.Masked())
+	}
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96) // which is what is dialled
 	}
 	return prefix, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 )
@@ -32,10 +33,12 @@ func OfBody(ctx context.Context, err error) *Problem {
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		return BodyTooLarge
-	case ctx.Err() != nil:
-		return ClientGone
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return BodyTimeout
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return BodyIncomplete // net/http ends the context, too, though the client may still listen
+	case ctx.Err() != nil:
+		return ClientGone
 	}
 	return BodyIncomplete
 }
