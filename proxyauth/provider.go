@@ -17,6 +17,7 @@ import (
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/metrics"
+	"github.com/f737063d/caddy-connector/internal/replay"
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
@@ -77,7 +78,7 @@ type Provider struct {
 	userKey            string // the user header's canonical name
 	digests            [][sha256.Size]byte
 	keys               []signingKey // in signed mode
-	replays            *replayCache
+	replays            *replay.Cache
 	now                func() time.Time
 	current, previous  prometheus.Counter
 	logger             *zap.Logger

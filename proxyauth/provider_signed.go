@@ -12,6 +12,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/replay"
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
@@ -82,8 +83,8 @@ func (p *Provider) takeSigned(h http.Header) (proof signedProof, refusal string)
 // The order matters: only what the edge has signed makes us hold a body in
 // memory, and only what is right to the last byte makes us remember a nonce.
 func (p *Provider) verify(r *http.Request, proof signedProof) (match int, refusal string) {
-	if expired(proof.params.created, p.now().Unix()) {
-		return -1, "expired"
+	if !replay.InTime(proof.params.created, maxSkew, p.now().Unix()) {
+		return -1, replay.Expired
 	}
 	if match = p.matchSignature(r, proof); match < 0 {
 		return -1, "bad_signature"
@@ -91,7 +92,7 @@ func (p *Provider) verify(r *http.Request, proof signedProof) (match int, refusa
 	if !holdBody(r, proof.digest) {
 		return -1, "bad_digest"
 	}
-	return match, p.replays.add(keyOf(proof.params), proof.params.created, p.now)
+	return match, p.replays.Add(proof.params.created, maxSkew, p.now, keyOf(proof.params))
 }
 
 // matchSignature returns which of the secrets made the signature, or -1. Two

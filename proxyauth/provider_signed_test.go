@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/replay"
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
@@ -38,7 +39,7 @@ func signedProvider(t *testing.T) (*Provider, *int64, *observer.ObservedLogs) {
 	now := int64(signedAt)
 	p.logger = zap.New(core)
 	p.now = func() time.Time { return time.Unix(now, 0) }
-	p.replays = newReplayCache(100)
+	p.replays = replay.New(100)
 	return p, &now, logs
 }
 
@@ -178,7 +179,7 @@ func TestSignedRequestIsRefused(t *testing.T) {
 		if watched != nil && watched.read && tc.result != "bad_digest" {
 			t.Errorf("%s: the body was read", what)
 		}
-		if p.replays.held > 0 {
+		if p.replays.Len() > 0 {
 			t.Errorf("%s: the nonce is remembered", what)
 		}
 	}
@@ -224,20 +225,20 @@ func TestSignedRequestIsTakenOnce(t *testing.T) {
 		r.Header = first.Header.Clone()
 		return r
 	}
-	broken, replay, late, slow := again(), again(), again(), again()
+	broken, second, late, slow := again(), again(), again(), again()
 	broken.Body = io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(broken.Body)))
 	wantRefusal(t, "broken", p, broken, logs, "bad_digest")
 	if _, ok, _ := p.Authenticate(httptest.NewRecorder(), first); !ok {
 		t.Fatalf("after one that broke off: %v", logs.All())
 	}
-	wantRefusal(t, "replay", p, replay, logs, "replayed")
+	wantRefusal(t, "replay", p, second, logs, "replayed")
 	*now += maxSkew
 	wantRefusal(t, "late replay", p, late, logs, "replayed")
 	// its body is held back until the nonce is forgotten
 	slow.Body = &watchedBody{Reader: slow.Body, onRead: func() { *now += 10 * maxSkew }}
 	wantRefusal(t, "slow replay", p, slow, logs, "expired")
 
-	p.replays.max = 0
+	p.replays = replay.New(0)
 	*now = signedAt
 	wantRefusal(t, "full", p, signedRequest(t, p, currentKey, "POST", "/", "body"), logs, "replay_cache_full")
 }
