@@ -8,4 +8,5 @@ import (
 	_ "github.com/f737063d/caddy-connector/cardkit/cardkitcmd"
 	_ "github.com/f737063d/caddy-connector/datastore"
 	_ "github.com/f737063d/caddy-connector/proxyauth"
+	_ "github.com/f737063d/caddy-connector/subscriptions/receiver"
 )
