@@ -27,6 +27,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 // UnmarshalCaddyfile sets up the app from Caddyfile tokens. Syntax:
 //
 //	connector {
+//	    database        sqlite [<path>] | postgres <dsn>
+//	    encryption_keys <keys>...
 //	    egress {
 //	        allow      <range>...
 //	        trust_pool <module> ...
@@ -37,17 +39,55 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := false
+	egressSeen := false
 	return directive.Block(d, func(name string) (bool, error) {
-		if name != "egress" {
-			return false, nil
+		switch name {
+		case "database":
+			return true, a.DatabaseConfig.unmarshal(d)
+		case "encryption_keys":
+			if len(a.EncryptionKeys) > 0 {
+				return true, directive.Duplicate(d)
+			}
+			if a.EncryptionKeys = d.RemainingArgs(); len(a.EncryptionKeys) == 0 {
+				return true, d.ArgErr()
+			}
+			return true, directive.NoBlock(d, name)
+		case "egress":
+			if egressSeen {
+				return true, directive.Duplicate(d)
+			}
+			egressSeen = true
+			return true, a.Egress.unmarshal(d)
 		}
-		if seen {
-			return true, directive.Duplicate(d)
-		}
-		seen = true
-		return true, a.Egress.unmarshal(d)
+		return false, nil
 	})
+}
+
+func (c *DatabaseConfig) unmarshal(d *caddyfile.Dispenser) error {
+	if c.Driver != "" {
+		return directive.Duplicate(d)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	c.Driver = Dialect(d.Val())
+	switch c.Driver {
+	case SQLite:
+		if d.NextArg() {
+			c.Path = d.Val()
+		}
+	case PostgreSQL:
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		c.DSN = d.Val()
+	default:
+		return d.Errf("database must be sqlite or postgres, not '%s'", c.Driver)
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return directive.NoBlock(d, "database")
 }
 
 func (e *Egress) unmarshal(d *caddyfile.Dispenser) error {

@@ -32,6 +32,14 @@ func startChannel(t *testing.T, answer func(*http.Request, net.Conn), more strin
 	return start(t, ca.openEgress(), channelWith(t, service, more)), service, connections
 }
 
+// reload is load, at an address where no server of the config before can still
+// take a connection.
+func (s *server) reload(options, sites string) {
+	s.t.Helper()
+	s.addr = freeAddr(s.t)
+	s.load(options, sites)
+}
+
 // isRefusal is isEnvelope, with the type in Proxy-Status and, where a parameter
 // is at fault, "parameter fault".
 func (a answer) isRefusal(t *testing.T, status int, name, proxyError, details string) {
@@ -391,7 +399,7 @@ func TestAnyChannelClientGone(t *testing.T) {
 		close(arrived)
 		_, _ = io.Copy(io.Discard, conn) // until the edge closes it
 		close(gone)
-	}, "")
+	}, "timeout 1h")
 	before := s.metrics()
 	conn := s.dial()
 	fmt.Fprint(conn, posted(like, asJSON, "{}"))

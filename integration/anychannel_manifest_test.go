@@ -225,7 +225,7 @@ func TestManifestMoves(t *testing.T) {
 			}
 			c.wantPost(ticket, service+"/like", wantOld)
 			logged, hasMoved := c.logged(ticket), want != service+"/int/like"
-			if strings.Contains(logged, "the manifest has moved") != hasMoved || strings.Contains(logged, "the manifest is good") == hasMoved {
+			if strings.Contains(logged, "the manifest has moved") != hasMoved || strings.Contains(logged, `"level":"warn"`) != hasMoved {
 				t.Errorf("has moved %v: %s", hasMoved, logged)
 			}
 			if c.lastGood(ticket) == 0 || c.fetched(ticket, "failed", "invalid") != 0 {
@@ -308,7 +308,7 @@ func TestManifestStays(t *testing.T) {
 			c.await(ticket, tc.result, 1)
 			c.wantPost(ticket, "like", strings.Replace(manifests[i], "manifest.json", "like", 1))
 			c.wantPost(ticket, moved.url+"/like", "422")
-			if logged := c.logged(ticket); !strings.Contains(logged, "the last good one stays") || !strings.Contains(logged, tc.logged) {
+			if logged := c.logged(ticket); !strings.HasPrefix(logged, `{"level":"warn"`) || !strings.Contains(logged, tc.logged) {
 				t.Errorf("no warning with %q: %s", tc.logged, logged)
 			}
 			if c.lastGood(ticket) != 0 || c.fetched(ticket, "ok") != 0 {

@@ -212,7 +212,7 @@ func TestAnyChannelBodies(t *testing.T) {
 	site := channelWith(t, service, "max_body 1000B")
 	s := start(t, "", "")
 	for _, encoding := range []string{"form", "json"} {
-		s.load(ca.openEgress(), strings.Replace(site, "poll off", "poll off\n\t\t\t\tencoding "+encoding, 1))
+		s.reload(ca.openEgress(), strings.Replace(site, "poll off", "poll off\n\t\t\t\tencoding "+encoding, 1))
 		for _, body := range []string{
 			"", " ", "\r\n \t\n", "null", "1", `"x"`, "true", "[]", "-0.0", "1e400", " {\"a\" :\t1 }\r\n", `{"id":18446744073709551615}`,
 			`{"a":1,"a":2}`, `"\u0000\ud800"`, "\"\u2028 👍 <script>&amp;\"", `"+&%=;%2B"`, `{"client_data":"x","instance_metadata":"y"}`,
@@ -266,7 +266,7 @@ func TestAnyChannelBodyIncomplete(t *testing.T) {
 		readAnswer(t, conn).isRefusal(t, 400, "BadRequest", faulty, "")
 	}
 	s.raw(head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnot a chunk\r\n").isRefusal(t, 400, "BadRequest", faulty, "")
-	s.load(ca.openEgress()+"\n\tservers {\n\t\ttimeouts {\n\t\t\tread_body 200ms\n\t\t}\n\t}", site)
+	s.reload(ca.openEgress()+"\n\tservers {\n\t\ttimeouts {\n\t\t\tread_body 200ms\n\t\t}\n\t}", site)
 	for _, part := range parts {
 		s.raw(head+part).isRefusal(t, 408, "RequestTimeout", faulty, "")
 	}

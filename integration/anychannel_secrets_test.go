@@ -199,7 +199,7 @@ func TestAnyChannelMetadata(t *testing.T) {
 		"line\r\nline\n\nü\u2028\ufeff", "{env.OMNIWEAR_METADATA}", `{"a":{"b":"{file./etc/hostname}"}}`, "+&%=;%2B",
 	} {
 		for _, configured := range []string{env(metadata), file(metadata + "\n")} {
-			s.load(ca.openEgress(), with(configured))
+			s.reload(ca.openEgress(), with(configured))
 			s.do("POST", like, "{}", asJSON)
 			if got, _ := sentFields(t, service.one(t)); got != metadata {
 				t.Errorf("%s: %.60q arrived as %.60q", configured, metadata, got)
@@ -207,7 +207,7 @@ func TestAnyChannelMetadata(t *testing.T) {
 		}
 	}
 	t.Setenv("TOKEN", "s3cr3t")
-	s.load(ca.openEgress(), with("`{\"token\":\"{env.TOKEN}\"}`"))
+	s.reload(ca.openEgress(), with("`{\"token\":\"{env.TOKEN}\"}`"))
 	s.do("POST", like, "{}", asJSON)
 	if got, _ := sentFields(t, service.one(t)); got != `{"token":"s3cr3t"}` {
 		t.Errorf("with a placeholder in it: %q", got)
@@ -218,7 +218,7 @@ func TestAnyChannelMetadata(t *testing.T) {
 	if strings.Contains(before, warning) {
 		t.Error("warned of metadata that nobody can read")
 	}
-	s.load(ca.openEgress(), with("`{\"token\":\""+metadataSecret+"\"}`"))
+	s.reload(ca.openEgress(), with("`{\"token\":\""+metadataSecret+"\"}`"))
 	s.do("POST", like, "{}", asJSON)
 	if got, _ := sentFields(t, service.one(t)); got != `{"token":"`+metadataSecret+`"}` {
 		t.Errorf("a literal: %q", got)
@@ -246,7 +246,7 @@ func TestHTTPTicketsCredentials(t *testing.T) {
 			t.Errorf("%s: %v", configured, err)
 		}
 	}
-	s.load(ca.openEgress(), strings.Replace(site, "TOKEN", `"Bearer `+helpdeskSecret+`"`, 1))
+	s.reload(ca.openEgress(), strings.Replace(site, "TOKEN", `"Bearer `+helpdeskSecret+`"`, 1))
 	s.do("POST", like, "")
 	if got := headerValues(helpdesk.one(t), "Authorization"); len(got) != 1 || got[0] != "Bearer "+helpdeskSecret {
 		t.Errorf("Authorization %q", got)

@@ -42,7 +42,7 @@ func TestHTTPTicketsAsk(t *testing.T) {
 		{"/{ticket_id} {\nheader Authorization \"Bearer {env.HELPDESK_TOKEN}\"\nheader x-extra \"a b\"\n}", "GET /62",
 			"Authorization: Bearer t0ken, X-Agent-Id: alice, X-Extra: a b"},
 	} {
-		s.load(ca.openEgress(), helpdeskSite(t, service, "tickets http "+helpdesk.url+tc.source))
+		s.reload(ca.openEgress(), helpdeskSite(t, service, "tickets http "+helpdesk.url+tc.source))
 		got := s.do("POST", like+"&secret=x", "{}", asJSON, "Cookie: session=1", "X-Agent-Id: mallory", "X-Agent: mallory", "X-Extra: mallory",
 			"X-Forwarded-For: 192.0.2.1", "Accept-Language: de", "Referer: https://apps.example.com/", "User-Agent: app", "Accept: text/html")
 		if got.StatusCode != 200 {
@@ -61,7 +61,7 @@ func TestHTTPTicketsAsk(t *testing.T) {
 		}
 	}
 	// the operator wrote the helpdesk's URL: it is not the guard's
-	s.load("", helpdeskSite(t, service, "tickets http "+helpdesk.url+"/{ticket_id}"))
+	s.reload("", helpdeskSite(t, service, "tickets http "+helpdesk.url+"/{ticket_id}"))
 	s.do("POST", like, "").isRefusal(t, 502, "BadGateway", "destination_ip_prohibited", "")
 	helpdesk.one(t)
 }
@@ -93,7 +93,7 @@ func TestHTTPTicketsAgentIDs(t *testing.T) {
 		}
 		service.one(t)
 	}
-	s.load(ca.openEgress(), strings.Replace(site, "/{agent_id}/x/", "/x/", 1)) // in a query dots are just dots
+	s.reload(ca.openEgress(), strings.Replace(site, "/{agent_id}/x/", "/x/", 1)) // in a query dots are just dots
 	for _, id := range []string{"..", "../62", `a\b`} {
 		if got := s.do("POST", like, "", "X-User: "+id); got.StatusCode != 200 {
 			t.Errorf("%q: %d %s", id, got.StatusCode, got.body)
@@ -128,12 +128,15 @@ func TestHTTPTicketsAnswers(t *testing.T) {
 		wires               []string
 	}{
 		{"", "", "", 200, []string{ok + good, ok + ` {"a":[1], "instance" : "omniwear"}` + "\n", ok + good + strings.Repeat(" ", 64<<10-len(good))}},
-		{missing, "RecordNotFound", "destination_not_found", 404, append(statuses("", 404, 403), ok+`{"instance":"asleep"}`, ok+`{"instance":"nobody"}`, ok+`{"instance":"Omniwear"}`)},
-		{failed, "BadGateway", "http_protocol_error", 502, slices.Concat(statuses("", 201, 204, 206, 400, 401, 410, 429, 500, 503, 999), statuses("Location: /62/moved\r\n", 301, 302, 307, 308), []string{
-			ok, ok + "{}", ok + "null", ok + "[]", ok + `"omniwear"`, ok + `{"instance":""}`, ok + `{"instance":1}`, ok + `{"instance":["omniwear"]}`, ok + `{"instance":"omniwear"`,
-			ok + good + good, ok + "\ufeff" + good, ok + "<h1>evil</h1>", ok + good + strings.Repeat(" ", 64<<10), "", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + good,
-			"SSH-2.0-evil\r\n\r\n", "HTTP/1.1 200 OK\r\nevil\r\n\r\n" + good,
-		})},
+		{missing, "RecordNotFound", "destination_not_found", 404, append(statuses("", 404, 403),
+			ok+`{"instance":"asleep"}`, ok+`{"instance":"nobody"}`, ok+`{"instance":"Omniwear"}`)},
+		{failed, "BadGateway", "http_protocol_error", 502, statuses("", 201, 204, 206, 400, 401, 410, 429, 500, 503, 999)},
+		{failed, "BadGateway", "http_protocol_error", 502, statuses("Location: /62/moved\r\n", 301, 302, 307, 308)},
+		{failed, "BadGateway", "http_protocol_error", 502, []string{
+			ok, ok + "{}", ok + "null", ok + "[]", ok + `"omniwear"`, ok + `{"instance":""}`, ok + `{"instance":1}`, ok + `{"instance":["omniwear"]}`,
+			ok + `{"instance":"omniwear"`, ok + good + good, ok + "\ufeff" + good, ok + "<h1>evil</h1>", ok + good + strings.Repeat(" ", 64<<10), "",
+			"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + good, "SSH-2.0-evil\r\n\r\n", "HTTP/1.1 200 OK\r\nevil\r\n\r\n" + good,
+		}},
 	} {
 		before := s.metrics()
 		for _, wire := range tc.wires {
@@ -169,7 +172,7 @@ func TestHTTPTicketsAnswers(t *testing.T) {
 		slow(""): tooLate, slow(ok + good[:5]): tooLate,
 		known.url + "/{ticket_id} {\ntransport http {\ntls_trust_pool file " + ca.file + "\n}\n}": "",
 	} {
-		s.load(ca.openEgress(), helpdeskSite(t, service, "tickets http "+source))
+		s.reload(ca.openEgress(), helpdeskSite(t, service, "tickets http "+source))
 		got := s.do("POST", like, "{}", asJSON)
 		switch reason {
 		case failed:
@@ -233,14 +236,14 @@ func TestHTTPTicketsCache(t *testing.T) {
 	for range 3 {
 		ask(like, 200, 1)
 	}
-	s.load(ca.openEgress(), cached)
+	s.reload(ca.openEgress(), cached)
 	ask(like, 200, 1)
 	ask(like, 200, 0)
 	ask(like, 200, 1, bob)
 	ask(like, 200, 0, bob)
 	ask(proxyTo("63", "/like"), 200, 1)
 	ask(like, 200, 0)
-	s.load(ca.openEgress(), cached)
+	s.reload(ca.openEgress(), cached)
 	ask(like, 200, 1) // a new config begins with nothing
 
 	// only what is good is kept, and nobody else's counts
@@ -259,7 +262,7 @@ func TestHTTPTicketsCache(t *testing.T) {
 
 	// what was revoked is seen when the time is over
 	helpdesk.answer = names("omniwear")
-	s.load(ca.openEgress(), strings.Replace(site, "CACHE", "cache 300ms", 1))
+	s.reload(ca.openEgress(), strings.Replace(site, "CACHE", "cache 300ms", 1))
 	ask(like, 200, 1)
 	helpdesk.answer = says(403)
 	eventually(t, "the revocation", func() bool { return s.do("POST", like, "").StatusCode == 404 })
@@ -271,7 +274,7 @@ func TestHTTPTicketsCache(t *testing.T) {
 	// each handler has its own
 	block := cached[strings.Index(cached, "any_channel {"):strings.Index(cached, "respond ")]
 	second := strings.Replace(block, "any_channel {", "any_channel {\n\t\t\tpath /second", 1)
-	s.load(ca.openEgress(), strings.Replace(cached, block, block+second, 1))
+	s.reload(ca.openEgress(), strings.Replace(cached, block, block+second, 1))
 	for _, path := range []string{proxyPath, "/second"} {
 		path = strings.Replace(like, proxyPath, path, 1)
 		ask(path, 200, 1)
@@ -290,7 +293,7 @@ func TestHTTPTicketsClientGone(t *testing.T) {
 	})
 	ca := newAuthority(t)
 	service := newService(t, ca, jsonAnswer("{}"))
-	s := start(t, ca.openEgress(), helpdeskSite(t, service, "tickets http "+helpdesk.url+"/{ticket_id}"))
+	s := start(t, ca.openEgress(), helpdeskSite(t, service, "tickets http "+helpdesk.url+"/{ticket_id} {\ntimeout 1h\n}"))
 	conn := s.dial()
 	fmt.Fprint(conn, posted(like, asJSON, "{}"))
 	await(t, "the lookup", arrived)
@@ -313,12 +316,12 @@ func TestAnyChannelUsers(t *testing.T) {
 	if got.body != `{"error":"Couldn't authenticate you"}` || got.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("%v %s", got.Header, got.body)
 	}
-	s.load(ca.openEgress(), strings.Replace(site, "any_channel {", "any_channel {\n\t\t\tuser {http.request.header.X-User}", 1))
+	s.reload(ca.openEgress(), strings.Replace(site, "any_channel {", "any_channel {\n\t\t\tuser {http.request.header.X-User}", 1))
 	for _, user := range []string{"a b", "a\tb", "ü", "a\u00a0b", strings.Repeat("a", 256)} {
 		s.do("POST", like, "", "X-User: "+user).isRefusal(t, 403, "Forbidden", denied, "")
 	}
 	s.do("POST", like, "").isRefusal(t, 401, "Couldn't authenticate you", denied, "")
-	s.load(ca.openEgress(), site)
+	s.reload(ca.openEgress(), site)
 	for _, credentials := range []string{"none", "Basic YWxpY2U6Ym9i" /* alice:bob */, "Basic !", "Bearer x"} {
 		if got := s.do("POST", like, "", "Authorization: "+credentials); got.StatusCode != 401 {
 			t.Errorf("%s: %d %s", credentials, got.StatusCode, got.body)
@@ -415,7 +418,7 @@ func TestAnyChannelRateLimit(t *testing.T) {
 	if got := s.do("POST", proxyTo("64", "/like"), ""); got.StatusCode != 200 {
 		t.Errorf("another instance: %d %s", got.StatusCode, got.body)
 	}
-	s.load(ca.openEgress(), limited("1 200ms"))
+	s.reload(ca.openEgress(), limited("1 200ms"))
 	early := ""
 	eventually(t, "a request that comes too early", func() bool {
 		got := s.do("POST", like, "")

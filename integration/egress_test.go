@@ -257,7 +257,7 @@ func TestEgressTrustPool(t *testing.T) {
 		inline(ca):                                      true,
 		inline(other):                                   false,
 	} {
-		s.load(egress("allow 127.0.0.0/8", trust), channelWith(t, service, ""))
+		s.reload(egress("allow 127.0.0.0/8", trust), channelWith(t, service, ""))
 		if reached {
 			s.like().isReached(t)
 		} else {
@@ -288,10 +288,10 @@ func TestEgressTrustsTheSystemToo(t *testing.T) {
 	t.Setenv("SSL_CERT_DIR", t.TempDir())
 	s := start(t, "", "EDGE {\n}")
 	for _, a := range []*authority{system, pool} {
-		s.load(pool.openEgress(), channelWith(t, newService(t, a, jsonAnswer(`"reached"`)), ""))
+		s.reload(pool.openEgress(), channelWith(t, newService(t, a, jsonAnswer(`"reached"`)), ""))
 		s.like().isReached(t)
 	}
-	s.load(egress("allow 127.0.0.0/8"), channelWith(t, newService(t, system, jsonAnswer(`"reached"`)), ""))
+	s.reload(egress("allow 127.0.0.0/8"), channelWith(t, newService(t, system, jsonAnswer(`"reached"`)), ""))
 	s.like().isReached(t)
 }
 
@@ -352,13 +352,13 @@ func TestEgressOfAnotherConfig(t *testing.T) {
 			if n := connections.Load(); n != 1 {
 				t.Fatalf("%d connections: they are not kept", n)
 			}
-			s.load(egress("allow 127.0.0.2/32", "trust_pool file "+ca.file), sites)
+			s.reload(egress("allow 127.0.0.2/32", "trust_pool file "+ca.file), sites)
 			s.like().isUnreachable(t, prohibited)
 			if connections.Load() != 1 || requests.Load() != 2 {
 				t.Errorf("%d connections, %d requests", connections.Load(), requests.Load())
 			}
 			eventually(t, "the end of the connection that was kept", func() bool { return closed.Load() == 1 })
-			s.load(ca.openEgress(), sites)
+			s.reload(ca.openEgress(), sites)
 			s.like().isReached(t)
 		})
 	}

@@ -1,0 +1,215 @@
+package datastore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// busy has a function hold the writer until release is called.
+func busy(t *testing.T, db *DB) (release func()) {
+	t.Helper()
+	begun, released := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := db.Write(t.Context(), func(context.Context, *Tx) error {
+			close(begun)
+			<-released
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	return func() {
+		close(released)
+		all.Wait()
+	}
+}
+
+func queued(db *DB) int { return len(db.store.engine.(*sqlite).group.queue) }
+
+func commits(t *testing.T) (number uint64, writes float64) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(commitSize)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	histogram := families[0].GetMetric()[0].GetHistogram()
+	return histogram.GetSampleCount(), histogram.GetSampleSum()
+}
+
+func TestSettingsOfSQLite(t *testing.T) {
+	db := run(t, inFile(t)).db
+	for pragma, want := range map[string][2]string{ // of the writer, of readers
+		"journal_mode": {"wal", "wal"}, "synchronous": {"2", "2"}, "foreign_keys": {"1", "1"},
+		"query_only": {"0", "1"}, "busy_timeout": {"10000", "10000"},
+	} {
+		var writer, reader string
+		if err := db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+			return tx.QueryRow(ctx, "PRAGMA "+pragma).Scan(&writer)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.QueryRow(t.Context(), "PRAGMA "+pragma).Scan(&reader); err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]string{writer, reader}; got != want {
+			t.Errorf("%s: %v, want %v", pragma, got, want)
+		}
+	}
+}
+
+func TestGroupSharesCommits(t *testing.T) {
+	db := run(t, inFile(t)).db
+	commitsBefore, writesBefore := commits(t)
+	release := busy(t, db)
+	var all sync.WaitGroup
+	for i := range int64(500) {
+		all.Go(func() {
+			if err := insert(t.Context(), db, i, "x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "all wait", func() bool { return queued(db) == 500 })
+	release()
+	all.Wait()
+	commitsAfter, writesAfter := commits(t)
+	if number, writes := commitsAfter-commitsBefore, writesAfter-writesBefore; writes != 501 || number < 3 || number > 100 {
+		t.Errorf("%d commits for %v writes", number, writes)
+	}
+	if n := count(t, db); n != 500 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+func TestGroupContext(t *testing.T) {
+	db := run(t, inFile(t)).db
+	release := busy(t, db)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := insert(ctx, db, 1, "left"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+	release()
+	if n := count(t, db); n != 0 {
+		t.Errorf("a function runs after its caller left")
+	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	if err := db.Write(ctx, func(inner context.Context, tx *Tx) error {
+		cancel()
+		if inner.Err() != nil {
+			return inner.Err()
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO test_rows (id, text) VALUES (2, 'begun')")
+		return err
+	}); err != nil || count(t, db) != 1 {
+		t.Errorf("a function that began is not carried out: %v", err)
+	}
+}
+
+func TestGroupQueueIsBounded(t *testing.T) {
+	db := run(t, inFile(t)).db
+	release := busy(t, db)
+	var all sync.WaitGroup
+	for i := range int64(queueLimit) {
+		all.Go(func() {
+			if err := insert(t.Context(), db, i, "x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "the queue is full", func() bool { return queued(db) == queueLimit })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := insert(ctx, db, queueLimit, "x"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+	release()
+	all.Wait()
+}
+
+// Nobody is told that something was written that a failed commit took along.
+func TestGroupCommitFails(t *testing.T) {
+	db := run(t, inFile(t)).db
+	if err := db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Exec(ctx, "CREATE TABLE children (id INTEGER REFERENCES test_rows (id) DEFERRABLE INITIALLY DEFERRED)")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	begun, released := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	var failed, succeeded error
+	all.Go(func() {
+		failed = db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+			close(begun)
+			<-released
+			_, err := tx.Exec(ctx, "INSERT INTO children (id) VALUES (99)") // found out at the commit
+			return err
+		})
+	})
+	<-begun
+	all.Go(func() { succeeded = insert(t.Context(), db, 1, "x") })
+	eventually(t, "the other waits", func() bool { return queued(db) == 1 })
+	close(released)
+	all.Wait()
+	if failed == nil || !strings.Contains(failed.Error(), "committing") {
+		t.Errorf("the commit succeeds: %v", failed)
+	}
+	if (succeeded == nil) != (count(t, db) == 1) {
+		t.Errorf("%d rows, but the caller got %v", count(t, db), succeeded)
+	}
+	if err := insert(t.Context(), db, 2, "x"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// With a full disk, SQLite rolls back the whole transaction.
+func TestGroupFullDisk(t *testing.T) {
+	db := run(t, inFile(t)).db
+	var mu sync.Mutex
+	acknowledged, refused := 0, 0
+	for range 5 {
+		if err := db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+			var pages int
+			if err := tx.QueryRow(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
+				return err
+			}
+			return tx.QueryRow(ctx, "PRAGMA max_page_count = 30").Scan(&pages)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for i := range int64(64) {
+			all.Go(func() {
+				err := db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+					_, err := tx.Exec(ctx, "INSERT INTO test_rows (id, text) SELECT 1 + coalesce(max(id), 0), $1 FROM test_rows",
+						strings.Repeat("x", int(i%2)*20_000+1))
+					return err
+				})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					acknowledged++
+				} else if refused++; !strings.Contains(err.Error(), "full") {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	if n := count(t, db); n != acknowledged || refused == 0 {
+		t.Errorf("%d rows, %d acknowledged, %d refused", n, acknowledged, refused)
+	}
+}
