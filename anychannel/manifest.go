@@ -75,7 +75,7 @@ func (m *manifest) checkURLs() error {
 		if utf8.RuneCountInString(raw) > maxManifestURL {
 			return fmt.Errorf("urls.%s is longer than %d characters", name, maxManifestURL)
 		}
-		if len(raw) < len("https://") || !strings.EqualFold(raw[:len("https://")], "https://") {
+		if len(raw) <= len("https://") || !strings.EqualFold(raw[:len("https://")], "https://") {
 			return fmt.Errorf("urls.%s is not an https URL", name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -32,8 +33,10 @@ type Egress struct {
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 }
 
-// metadataService is where clouds keep the credentials of their machines.
-var metadataService = netip.MustParseAddr("169.254.169.254")
+// metadataServices are where clouds keep the credentials of their machines.
+var metadataServices = []netip.Addr{
+	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254"),
+}
 
 func (e *Egress) provision(ctx caddy.Context, logger *zap.Logger) (egress.Config, error) {
 	var config egress.Config
@@ -42,7 +45,7 @@ func (e *Egress) provision(ctx caddy.Context, logger *zap.Logger) (egress.Config
 		if err != nil {
 			return config, err
 		}
-		if prefix.Contains(metadataService) {
+		if slices.ContainsFunc(metadataServices, prefix.Contains) {
 			logger.Warn("egress opens the address of cloud metadata services", zap.String("allow", text))
 		}
 		config.Allow = append(config.Allow, prefix)

@@ -1,0 +1,48 @@
+package delivery
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxAge is for how long a delivery is tried.
+const maxAge = 72 * time.Hour
+
+// delays are the times between attempts; the last one repeats.
+var delays = [...]time.Duration{
+	5 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
+}
+
+// jitter is the share by which a delay is longer or shorter at most, so that
+// what failed together does not come back together.
+const jitter = 0.2
+
+// nextAttempt returns when a delivery is tried again that has now failed for the
+// given number of times, or false where it is too old by then.
+func nextAttempt(attempts int, published, now time.Time) (time.Time, bool) {
+	delay := delays[min(max(attempts, 1), len(delays))-1]
+	delay += time.Duration((rand.Float64()*2 - 1) * jitter * float64(delay)) //nolint:gosec // it is no secret
+	due := now.Add(delay)
+	return due, due.Sub(published) <= maxAge
+}
+
+// maxRetryAfter bounds how long a subscriber can have itself waited for.
+const maxRetryAfter = 10 * time.Hour
+
+// retryAfter reads the field of that name (RFC 9110, section 10.2.3) from an
+// answer 429 or 503: how long the whole endpoint wants to be left alone.
+func retryAfter(res *http.Response, now time.Time) time.Duration {
+	if res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	value := res.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}

@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
+	"github.com/f737063d/caddy-connector/subscriptions/signature"
+)
+
+const (
+	attemptTimeout = 15 * time.Second // of one request, with its answer's body
+	maxAnswer      = 16 << 10         // bytes of the answer that are kept
+	userAgent      = "caddy-connector"
+)
+
+// verdict is what an answer means for the delivery and its endpoint.
+type verdict struct {
+	attempt Attempt
+	ok      bool
+	gone    bool          // 410: the subscription ends
+	pause   time.Duration // how long the endpoint wants to be left alone
+}
+
+// result is what a verdict makes of a delivery.
+func (v verdict) result(d *Delivery) Result {
+	r := Result{Delivery: d, Attempt: v.attempt}
+	switch {
+	case v.ok:
+		r.State = Delivered
+	case v.gone:
+		r.State = Cancelled
+	default:
+		now := time.Now()
+		var again bool
+		if r.Due, again = nextAttempt(d.Attempts, d.Message.Published, now); !again {
+			r.State = Dead
+		}
+		if pause := now.Add(v.pause); pause.After(r.Due) {
+			r.Due = pause
+		}
+	}
+	return r
+}
+
+// send makes one attempt. Success is 2xx and nothing else; no redirect is
+// followed.
+func send(ctx context.Context, client http.RoundTripper, target *Target, d *Delivery) verdict {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	v := verdict{attempt: Attempt{Started: time.Now()}}
+	defer func() { v.attempt.Duration = time.Since(v.attempt.Started) }()
+
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		v.attempt.Error = "url_invalid"
+		return v
+	}
+	header := target.Header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("User-Agent", userAgent)
+	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, d.Message.Body, target.Secrets...)
+	if err != nil {
+		v.attempt.Error = "signing_failed"
+		return v
+	}
+	request := (&http.Request{
+		Method: http.MethodPost, URL: u, Host: u.Host, Header: header,
+		Body: io.NopCloser(bytes.NewReader(d.Message.Body)), ContentLength: int64(len(d.Message.Body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Message.Body)), nil },
+	}).WithContext(ctx)
+
+	res, err := client.RoundTrip(request)
+	if err != nil {
+		v.attempt.Error = nameOf(err)
+		return v
+	}
+	defer res.Body.Close()
+	v.attempt.Status = res.StatusCode
+	v.pause = retryAfter(res, v.attempt.Started)
+	v.attempt.Answer, err = readAnswer(res.Body)
+	switch {
+	case err != nil:
+		v.attempt.Error = nameOf(err)
+	case res.StatusCode/100 == 2:
+		v.ok = true
+	case res.StatusCode == http.StatusGone:
+		v.gone = true
+	case res.StatusCode/100 == 3:
+		v.attempt.Error = "redirect"
+	default:
+		v.attempt.Error = "status"
+	}
+	return v
+}
+
+// readAnswer keeps the beginning of an answer. What follows is not waited for.
+func readAnswer(body io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(body, maxAnswer))
+}
+
+// nameOf gives an error of the network a stable name that tells nothing about
+// the network.
+func nameOf(err error) string {
+	if name := proxyerror.Of(err); name != "" {
+		return name
+	}
+	return proxyerror.ProtocolError
+}

@@ -1,0 +1,123 @@
+package subscriptions
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/problem"
+)
+
+// refusal is a problem as an error.
+type refusal struct{ *problem.Problem }
+
+// Error implements error.
+func (r *refusal) Error() string { return r.Code }
+
+// atIndex says which of several events a refusal is for.
+func (r *refusal) atIndex(i int) *refusal {
+	told := *r.Problem
+	told.Message = "At index " + strconv.Itoa(i) + ": " + told.Message
+	return &refusal{&told}
+}
+
+// RFC 9209 proxy error types.
+const (
+	requestError  = "http_request_error"
+	requestDenied = "http_request_denied"
+	internalError = "proxy_internal_error"
+)
+
+func refuse(status int, code, proxyError, message string) *refusal {
+	return &refusal{&problem.Problem{Status: status, Code: code, Message: message, ProxyError: proxyError}}
+}
+
+// invalid is a refusal on account of what the body says.
+func invalid(code, message string) *refusal {
+	return refuse(http.StatusUnprocessableEntity, code, requestError, message)
+}
+
+// What the edge answers. The codes are part of the interface.
+var (
+	errMethod    = refuse(http.StatusMethodNotAllowed, "method_not_allowed", requestDenied, "This method is not allowed here.")
+	errNoUser    = refuse(http.StatusUnauthorized, "user_missing", requestDenied, "The request has no authenticated user.")
+	errUser      = refuse(http.StatusForbidden, "user_invalid", requestDenied, "The user's id is not 1 to 255 visible ASCII characters.")
+	errOrigin    = refuse(http.StatusForbidden, "cross_origin", requestDenied, "The request comes from another site.")
+	errMediaType = refuse(http.StatusUnsupportedMediaType, "media_type_unsupported", requestError, "The body must be JSON in UTF-8, sent as such and not compressed.")
+	errBody      = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not a JSON object in UTF-8.")
+	errNotReady  = refuse(http.StatusServiceUnavailable, "not_ready", internalError, "The database is not ready.")
+	errInternal  = refuse(http.StatusInternalServerError, "internal", internalError, "The request could not be carried out.")
+
+	errUnknown   = refuse(http.StatusNotFound, "subscription_unknown", requestDenied, "There is no subscription with this id.")
+	errEnded     = refuse(http.StatusConflict, "subscription_ended", requestDenied, "The subscription has ended, because its target answered 410; subscribe again.")
+	errExists    = refuse(http.StatusConflict, "subscription_exists", requestDenied, "There is another subscription with this target, resource and events.")
+	errLimit     = refuse(http.StatusConflict, "limit_reached", requestDenied, "The user has as many subscriptions as are allowed.")
+	errPageLimit = refuse(http.StatusBadRequest, "limit_invalid", requestError, "The limit is not a number from 1 to 100.")
+	errCursor    = refuse(http.StatusBadRequest, "cursor_invalid", requestError, "The cursor is not one that a page ended with.")
+
+	errTarget       = invalid("target_url_invalid", "The target_url must be an absolute https URL of at most 2048 characters, without user or fragment.")
+	errResourceType = invalid("resource_type_unknown", "The resource_type is not one of those that can be subscribed to.")
+	errResourceID   = invalid("resource_id_invalid", "The resource_id must be a text of 1 to 255 characters or a whole number.")
+	errEventsNone   = invalid("events_missing", "The events must be an array of at least one type of event.")
+	errEvents       = invalid("events_unknown", "An event is neither a type that there is nor a wildcard, such as task.*, that matches one.")
+	errSecret       = invalid("secret_invalid", "The secret must be whsec_ and the base64 of 24 to 64 bytes.")
+	errOrdered      = invalid("ordered_invalid", "The member ordered must be true or false.")
+	errExpiry       = invalid("expires_at_invalid", "The expires_at must be a time in the future, as in RFC 3339.")
+	errStatus       = invalid("status_invalid", "The status must be active or paused.")
+	errNoChange     = invalid("change_missing", "The body has nothing that can be changed.")
+)
+
+// What publishers are answered, besides.
+var (
+	errPublishBody    = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not JSON objects in UTF-8.")
+	errIdempotencyKey = refuse(http.StatusBadRequest, "idempotency_key_invalid", requestError, "The Idempotency-Key must be 1 to 255 visible ASCII characters, once.")
+	errNoEvents       = invalid("events_missing", "The body has no event.")
+	errManyEvents     = invalid("too_many_events", "The body has more events than are allowed in one request.")
+
+	errEvent           = invalid("event_invalid", "The event is not a JSON object.")
+	errEventType       = invalid("event_type_invalid", "The event's type must be segments of a-z, 0-9 and _ with dots between them, at most 128 characters.")
+	errEventResourceID = invalid("event_resource_id_invalid", "The event's resource_id must be a text of 1 to 255 characters or a whole number.")
+	errEventAccountID  = invalid("event_account_id_invalid", "The event's account_id must be a text of 1 to 255 characters or a whole number.")
+	errEventID         = invalid("event_id_invalid", "The event's id must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
+	errEventRepeated   = invalid("event_id_repeated", "The event's id is that of one before it.")
+	errEventData       = invalid("event_data_invalid", "The event's data must be a JSON object.")
+	errEventDataSize   = invalid("event_data_too_large", "The event's data is larger than is allowed.")
+)
+
+// refused returns what to answer to an error. What only an operator can do
+// something about is logged: the errors of the database hold no secrets.
+func refused(r *http.Request, logger *zap.Logger, err error) *refusal {
+	if known, ok := errors.AsType[*refusal](err); ok {
+		return known
+	}
+	switch {
+	case errors.Is(err, datastore.ErrNotReady):
+		logger.Warn("the database cannot be used", zap.Error(err))
+		return errNotReady
+	case r.Context().Err() != nil:
+		return &refusal{problem.ClientGone}
+	}
+	logger.Error("the database failed", zap.Error(err))
+	return errInternal
+}
+
+// write sends r. The response must not have been started.
+func (r *refusal) write(w http.ResponseWriter) {
+	switch r {
+	case errNoUser:
+		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
+	case errNotReady:
+		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+	}
+	if r.Problem == problem.ClientGone {
+		w.WriteHeader(r.Status)
+		return
+	}
+	r.Write(w)
+}
+
+// Interface guard
+var _ error = (*refusal)(nil)

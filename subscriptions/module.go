@@ -1,0 +1,230 @@
+// Package subscriptions holds the handlers `http.handlers.subscriptions`, where
+// subscribers say what they want to be sent, and `http.handlers.publish_events`,
+// where a platform says what has happened.
+package subscriptions
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/metrics"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Defaults of Handler's fields.
+const (
+	defaultPrefix      = "/"
+	defaultMaxPerOwner = 1000
+	defaultMaxBody     = 64 << 10
+)
+
+// Handler lets users, and platforms that act for them, subscribe webhooks to the
+// events of a resource. What `publish_events` takes is sent to those whose
+// resource and events match.
+//
+// `POST {prefix}/subscriptions` subscribes, with a JSON object:
+//
+//   - `target_url`, an https URL. `url`, `webhook_url`, `callback_url` and
+//     `hookUrl` are taken for it too.
+//   - `resource_type`, one of those below. It may be left out if there is one.
+//   - `resource_id`, a text of at most 255 characters or a whole number.
+//   - `events`, an array of types, or wildcards: `task.*` stands for all types
+//     that go on behind the dot, `*` for all that there are. `event` is one.
+//   - `secret`, with which deliveries are signed: `whsec_` and the base64 of 24
+//     to 64 bytes. By default, a new one is made.
+//   - `ordered`, whether each delivery waits for the one before. Default: false.
+//   - `expires_at`, when it ends, as in RFC 3339. `expiration_date` is taken for
+//     it too. By default, it does not.
+//
+// The answer is 201 with the subscription, and its secret, which no later answer
+// has. The same user, target, resource and events again is answered 200 with the
+// subscription that there is; of the rest, only its end is changed.
+//
+// `GET {prefix}/subscriptions` lists the user's own, newest last, `limit` (50; at
+// most 100) at a time; `next_cursor` is the `cursor` of the next page, or null.
+// Below it, each has `GET`, `DELETE`, `PUT` with other `events`, `PATCH` with
+// `events`, `ordered` or a `status`, which is `active` or `paused`, and `POST` to
+// `/pause`, `/resume`, and `/secret`, which answers a new secret; the one before
+// goes on signing for 24 hours. `DELETE` also cancels deliveries that wait. The
+// subscriptions of others are answered like those that do not exist.
+//
+// Every user may subscribe to every resource id: whether they may see what
+// happens to a resource must be checked before this handler, or when it is
+// published, with `account_id`.
+//
+// Errors are `application/problem+json` with a `Proxy-Status` header. Requests
+// for other paths are passed on to the next handler.
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.subscriptions.id}` | The id of the subscription that the request is for or that it made
+//
+// The access log gains the field `subscription`.
+//
+// Metric | Labels | Description
+// -------|--------|-------------
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
+type Handler struct {
+	// The path that the paths of this handler begin with, compared byte for byte.
+	// Default: `/`.
+	Prefix string `json:"prefix,omitempty"`
+
+	// The id of the user who owns the subscriptions: a placeholder that only an
+	// authentication handler can have set. Default: `{http.auth.user.id}`. Behind
+	// `forward_auth` it is `{http.reverse_proxy.header.<name>}`, the auth
+	// server's own answer.
+	User string `json:"user,omitempty"`
+
+	// The types of events that there are: segments of `a` to `z`, digits and `_`
+	// with dots between them, such as `task.create`, at most 128 characters. At
+	// least one is required.
+	EventTypes []string `json:"event_types,omitempty"`
+
+	// The types of resources that can be subscribed to, by name: letters, digits,
+	// `_`, `.` and `-`, at most 64. At least one is required.
+	Resources map[string]*Resource `json:"resources,omitempty"`
+
+	// How many subscriptions a user may have, beside those that have ended. More
+	// are answered 409. Default: 1000.
+	MaxPerOwner int `json:"max_per_owner,omitempty"`
+
+	// The largest request body, in bytes. A larger one is answered 413. Default:
+	// 64 KiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// Whether targets may be http URLs, so that what they are sent can be read on
+	// the way. Default: only https.
+	AllowHTTP bool `json:"allow_http,omitempty"`
+
+	base   string // the path of all subscriptions
+	caller caller.Source
+	store  *Store
+	server *caddyhttp.Server // nil where it is not known
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.subscriptions",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets up the handler. The database is opened when the app `connector`
+// starts.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	h.setDefaults()
+	if err := checkPath(h.Prefix); err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	h.base = strings.TrimSuffix(h.Prefix, "/") + "/subscriptions"
+	var err error
+	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
+		return err
+	}
+	if h.store, err = openStore(ctx, h.logger); err != nil {
+		return err
+	}
+	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
+}
+
+func (h *Handler) setDefaults() {
+	if h.Prefix == "" {
+		h.Prefix = defaultPrefix
+	}
+	if h.MaxPerOwner == 0 {
+		h.MaxPerOwner = defaultMaxPerOwner
+	}
+	if h.MaxBody == 0 {
+		h.MaxBody = defaultMaxBody
+	}
+}
+
+// Validate checks what needs no other module.
+func (h *Handler) Validate() error {
+	switch {
+	case h.MaxBody < 0:
+		return fmt.Errorf("max_body is negative: %d", h.MaxBody)
+	case h.MaxPerOwner < 0:
+		return fmt.Errorf("max_per_owner is negative: %d", h.MaxPerOwner)
+	case len(h.EventTypes) == 0:
+		return errors.New("event_types is required: the types of events that there are")
+	case len(h.Resources) == 0:
+		return errors.New("at least one resource is required")
+	}
+	for _, eventType := range h.EventTypes {
+		if err := checkType(eventType); err != nil {
+			return err
+		}
+	}
+	for name, resource := range h.Resources {
+		if err := checkName(name); err != nil {
+			return err
+		}
+		if resource == nil {
+			return fmt.Errorf("resource '%s' is null", name)
+		}
+		if err := checkFrom(resource.From); resource.From != "" && err != nil {
+			return fmt.Errorf("resource '%s': %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Cleanup lets go of the engine. It also runs after a Provision that failed.
+func (h *Handler) Cleanup() error {
+	if h.store == nil {
+		return nil
+	}
+	return h.store.close()
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	id, methods := route(rawpath.Of(r.URL), h.base)
+	if methods == nil {
+		return next.ServeHTTP(w, r)
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	ex := &exchange{handler: h, request: r, owner: h.caller.ID(repl), id: id}
+	repl.Map(ex.placeholder)
+	logFields(h.server, r, ex)
+	ex.serve(w, methods)
+	return nil
+}
+
+// logFields has the access log say what an exchange was about, if there is one.
+func logFields(server *caddyhttp.Server, r *http.Request, ex zapcore.ObjectMarshaler) {
+	if server != nil && server.Logs == nil {
+		return
+	}
+	if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		logged.Add(zap.Inline(ex))
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Module                = (*Handler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,174 @@
+package subscriptions
+
+import (
+	"fmt"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/metrics"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
+)
+
+func init() {
+	caddy.RegisterModule(new(Publisher))
+}
+
+// Defaults of Publisher's fields.
+const (
+	defaultPublishPath    = "/events"
+	defaultPublishMaxBody = 1 << 20
+	defaultMaxEvents      = 100
+	defaultMaxData        = 256 << 10
+)
+
+// Publisher takes events from the platform and has them sent to whoever has
+// subscribed to them. Every user of the site may publish: it should be one that
+// subscribers cannot reach.
+//
+// `POST {path}` takes one event or an array of them as `application/json`, or
+// one in each line as `application/x-ndjson`. An event is an object:
+//
+//   - `type`, such as `task.create`.
+//   - `resource_id`, a text of at most 255 characters or a whole number.
+//   - `account_id`, the one user whose subscriptions get it. By default, it is
+//     for those of all users.
+//   - `id`, 1 to 64 characters of `A` to `Z`, `a` to `z`, `0` to `9`, `_` and
+//     `-`. By default, a new one is made.
+//   - `data`, an object, which is sent as it is, byte for byte.
+//
+// The answer is 202 when all of them are durable: an object with `id`,
+// `duplicate` and `deliveries` for one event, an array in the same order for
+// others. An event whose id was published before is a duplicate, and nothing is
+// sent again. With an `Idempotency-Key`, ids are made of that and the user, so
+// that a repeated request is a duplicate. If one event is not valid, none is
+// published, and the answer is 422 with its index.
+//
+// Errors are `application/problem+json` with a `Proxy-Status` header. Requests
+// for other paths are passed on to the next handler.
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.publish_events.events}` | How many events were published
+// `{http.publish_events.deliveries}` | How many deliveries they have
+//
+// The access log gains the fields `events` and `deliveries`.
+//
+// Metric | Labels | Description
+// -------|--------|-------------
+// `caddy_publish_events_events_total` | `result` (`new`, `duplicate`) | Events that were taken
+// `caddy_publish_events_deliveries_total` | | Deliveries that new events have
+// `caddy_publish_events_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
+type Publisher struct {
+	// The path, compared byte for byte. Default: `/events`.
+	Path string `json:"path,omitempty"`
+
+	// The id of the user who publishes: a placeholder that only an authentication
+	// handler can have set. Default: `{http.auth.user.id}`.
+	User string `json:"user,omitempty"`
+
+	// The largest request body, in bytes. A larger one is answered 413. Default:
+	// 1 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How many events one request may have. More are answered 422. Default: 100.
+	MaxEvents int `json:"max_events,omitempty"`
+
+	// The largest data of an event, in bytes. Larger ones are answered 422.
+	// Default: 256 KiB.
+	MaxData int64 `json:"max_data,omitempty"`
+
+	caller caller.Source
+	store  *Store
+	server *caddyhttp.Server // nil where it is not known
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Publisher) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.publish_events",
+		New: func() caddy.Module { return new(Publisher) },
+	}
+}
+
+// Provision sets up the handler. The database is opened when the app `connector`
+// starts.
+func (p *Publisher) Provision(ctx caddy.Context) error {
+	p.logger = ctx.Logger()
+	p.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	p.setDefaults()
+	if err := checkPath(p.Path); err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
+	var err error
+	if p.caller, err = caller.NewSource(p.User, p.logger); err != nil {
+		return err
+	}
+	if p.store, err = openStore(ctx, p.logger); err != nil {
+		return err
+	}
+	return metrics.Register(ctx.GetMetricsRegistry(), publishCollectors...)
+}
+
+func (p *Publisher) setDefaults() {
+	if p.Path == "" {
+		p.Path = defaultPublishPath
+	}
+	if p.MaxBody == 0 {
+		p.MaxBody = defaultPublishMaxBody
+	}
+	if p.MaxEvents == 0 {
+		p.MaxEvents = defaultMaxEvents
+	}
+	if p.MaxData == 0 {
+		p.MaxData = defaultMaxData
+	}
+}
+
+// Validate checks what needs no other module.
+func (p *Publisher) Validate() error {
+	switch {
+	case p.MaxBody < 0:
+		return fmt.Errorf("max_body is negative: %d", p.MaxBody)
+	case p.MaxEvents < 0:
+		return fmt.Errorf("max_events is negative: %d", p.MaxEvents)
+	case p.MaxData < 0:
+		return fmt.Errorf("max_data is negative: %d", p.MaxData)
+	}
+	return nil
+}
+
+// Cleanup lets go of the engine. It also runs after a Provision that failed.
+func (p *Publisher) Cleanup() error {
+	if p.store == nil {
+		return nil
+	}
+	return p.store.close()
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if rawpath.Of(r.URL) != p.Path {
+		return next.ServeHTTP(w, r)
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	pub := &publishing{publisher: p, request: r, user: p.caller.ID(repl)}
+	repl.Map(pub.placeholder)
+	logFields(p.server, r, pub)
+	pub.serve(w)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Module                = (*Publisher)(nil)
+	_ caddy.Provisioner           = (*Publisher)(nil)
+	_ caddy.Validator             = (*Publisher)(nil)
+	_ caddy.CleanerUpper          = (*Publisher)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Publisher)(nil)
+)

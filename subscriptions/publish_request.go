@@ -1,0 +1,152 @@
+package subscriptions
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/subscriptions/eventtype"
+)
+
+// The types of bodies.
+const (
+	jsonType  = "application/json"
+	linesType = "application/x-ndjson"
+)
+
+const (
+	eventPrefix = "evt_"
+	maxEventID  = 64 // bytes
+)
+
+// parseEvents reads the events of a body, and whether that is one object. Those
+// that name no id have none yet.
+func (p *Publisher) parseEvents(body []byte, kind string) (events []Event, single bool, err error) {
+	if !utf8.Valid(body) {
+		return nil, false, errPublishBody
+	}
+	single = kind == jsonType && isObject(body)
+	encoded := []json.RawMessage{body}
+	if !single {
+		if encoded, err = p.split(body, kind); err != nil {
+			return nil, false, err
+		}
+	}
+	events = make([]Event, len(encoded))
+	for i := range encoded {
+		o, ok := parseObject(encoded[i])
+		if !ok && single {
+			return nil, false, errPublishBody
+		}
+		wrong := errEvent
+		if ok {
+			events[i], wrong = p.parseEvent(o)
+		}
+		if wrong != nil {
+			return nil, false, wrong.atIndex(i)
+		}
+	}
+	return events, single, nil
+}
+
+// split finds the events in an array, or in lines.
+func (p *Publisher) split(body []byte, kind string) (encoded []json.RawMessage, err error) {
+	if kind == jsonType {
+		if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
+			return nil, errPublishBody
+		}
+		if json.Unmarshal(body, &encoded) != nil {
+			return nil, errPublishBody
+		}
+	} else {
+		for line := range bytes.Lines(body) {
+			if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
+				encoded = append(encoded, line)
+			}
+		}
+	}
+	switch {
+	case len(encoded) == 0:
+		return nil, errNoEvents
+	case len(encoded) > p.MaxEvents:
+		return nil, errManyEvents
+	}
+	return encoded, nil
+}
+
+func (p *Publisher) parseEvent(o object) (event Event, wrong *refusal) {
+	var ok bool
+	if event.Type, ok = text(o.get("type")); !ok || !eventtype.Valid(event.Type) {
+		return event, errEventType
+	}
+	if event.ResourceID, ok = identifier(o.get("resource_id")); !ok {
+		return event, errEventResourceID
+	}
+	if given := o.get("account_id"); given != nil {
+		if event.AccountID, ok = identifier(given); !ok {
+			return event, errEventAccountID
+		}
+	}
+	if given := o.get("id"); given != nil {
+		if event.ID, ok = text(given); !ok || !validEventID(event.ID) {
+			return event, errEventID
+		}
+	}
+	switch event.Data = o.get("data"); {
+	case !isObject(event.Data):
+		return event, errEventData
+	case int64(len(event.Data)) > p.MaxData:
+		return event, errEventDataSize
+	}
+	return event, nil
+}
+
+func validEventID(id string) bool {
+	if id == "" || len(id) > maxEventID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// identify gives an id to each event that has none.
+func (pub *publishing) identify(events []Event) error {
+	keys := pub.request.Header.Values("Idempotency-Key")
+	if len(keys) > 1 || len(keys) == 1 && !caller.ValidID(keys[0]) { // the same rule
+		return errIdempotencyKey
+	}
+	seen := make(map[string]struct{}, len(events))
+	for i := range events {
+		id := &events[i].ID
+		switch {
+		case *id != "":
+		case len(keys) == 1:
+			*id = repeatableID(pub.user, keys[0], i)
+		default:
+			*id = eventPrefix + ulid.Make().String()
+		}
+		if _, repeated := seen[*id]; repeated {
+			return errEventRepeated.atIndex(i)
+		}
+		seen[*id] = struct{}{}
+	}
+	return nil
+}
+
+// repeatableID is the same for the same event of a repeated request. Users cannot
+// meet each other's: neither they nor the keys have spaces.
+func repeatableID(user, key string, index int) string {
+	sum := sha256.Sum256([]byte(user + " " + key + " " + strconv.Itoa(index)))
+	return eventPrefix + hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,104 @@
+package subscriptions
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/f737063d/caddy-connector/internal/problem"
+)
+
+// maxID is the longest id of a resource or an account, in characters.
+const maxID = 255
+
+// object is a JSON object whose names are compared as they are: encoding/json
+// would take a field's name in any case.
+type object map[string]json.RawMessage
+
+// readObject reads a request's body, which is one JSON object.
+func readObject(r *http.Request, limit int64) (object, error) {
+	if mediaType(r) != "application/json" {
+		return nil, errMediaType
+	}
+	body, broken := problem.ReadBody(r, limit)
+	if broken != nil {
+		return nil, &refusal{broken}
+	}
+	o, ok := parseObject(body)
+	if !ok || !utf8.Valid(body) {
+		return nil, errBody
+	}
+	return o, nil
+}
+
+func parseObject(encoded []byte) (object, bool) {
+	if !isObject(encoded) {
+		return nil, false // null, which json takes for any map
+	}
+	var o object
+	return o, json.Unmarshal(encoded, &o) == nil
+}
+
+// isObject reports whether JSON is an object.
+func isObject(encoded []byte) bool {
+	trimmed := bytes.TrimLeft(encoded, " \t\r\n")
+	return len(trimmed) > 0 && trimmed[0] == '{'
+}
+
+// mediaType returns the type of a request's body, or "" if it is one that nobody
+// reads. It is also what keeps a foreign page's form from posting here.
+func mediaType(r *http.Request) string {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return ""
+	}
+	found, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return found
+}
+
+// get returns the first of these members that is there and not null.
+func (o object) get(names ...string) json.RawMessage {
+	for _, name := range names {
+		if value := o[name]; len(value) > 0 && string(value) != "null" {
+			return value
+		}
+	}
+	return nil
+}
+
+// text decodes a JSON string.
+func text(encoded json.RawMessage) (string, bool) {
+	var decoded string
+	if len(encoded) == 0 || encoded[0] != '"' {
+		return "", false
+	}
+	return decoded, json.Unmarshal(encoded, &decoded) == nil
+}
+
+// boolean decodes true or false.
+func boolean(encoded json.RawMessage) (value, ok bool) {
+	return string(encoded) == "true", string(encoded) == "true" || string(encoded) == "false"
+}
+
+// identifier decodes the id of a resource or an account. A number is the text
+// that it is written as; one with a fraction or an exponent can be written in
+// several ways, and is refused.
+func identifier(encoded json.RawMessage) (string, bool) {
+	if len(encoded) > 0 && (encoded[0] == '-' || '0' <= encoded[0] && encoded[0] <= '9') {
+		return string(encoded), len(encoded) <= maxID && !bytes.ContainsAny(encoded, ".eE")
+	}
+	id, ok := text(encoded)
+	if !ok || id == "" || utf8.RuneCountInString(id) > maxID {
+		return "", false
+	}
+	return id, strings.IndexFunc(id, unicode.IsControl) < 0 // PostgreSQL has no NUL in a text
+}

@@ -1,0 +1,155 @@
+package subscriptions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/subscriptions/signature"
+)
+
+// secrets returns what a subscription's deliveries are signed with.
+func (e *edge) secrets(id string) (plain []string) {
+	e.t.Helper()
+	secrets, err := openSecrets(e.ring(), id, e.sealed(id), time.Now())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, secret := range secrets {
+		plain = append(plain, secret.Reveal())
+	}
+	return plain
+}
+
+func TestRotatedSecretsExpire(t *testing.T) {
+	e := start(t, site)
+	ring, now := e.ring(), time.Now()
+	reveal := func(sealed []byte, at time.Time) (plain []string) {
+		t.Helper()
+		secrets, err := openSecrets(ring, "sub_1", sealed, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range secrets {
+			plain = append(plain, secret.Reveal())
+		}
+		return plain
+	}
+	first, second, third := signature.NewSecret(), signature.NewSecret(), signature.NewSecret()
+	sealed := sealSecrets(ring, "sub_1", []storedSecret{{Secret: first.Reveal()}})
+	rotate := func(secret signature.Secret, at time.Time) {
+		t.Helper()
+		var err error
+		if sealed, err = rotateSecrets(ring, "sub_1", sealed, at, secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate(second, now)
+	rotate(third, now.Add(time.Hour))
+	for after, want := range map[time.Duration][]string{
+		2 * time.Hour:               {third.Reveal(), second.Reveal(), first.Reveal()},
+		24*time.Hour - time.Second:  {third.Reveal(), second.Reveal(), first.Reveal()},
+		24*time.Hour + time.Second:  {third.Reveal(), second.Reveal()},
+		25*time.Hour + time.Second:  {third.Reveal()},
+		100 * 365 * 24 * time.Hour:  {third.Reveal()},
+		-100 * 365 * 24 * time.Hour: {third.Reveal(), second.Reveal(), first.Reveal()},
+	} {
+		if got := reveal(sealed, now.Add(after)); !slices.Equal(got, want) {
+			t.Errorf("after %v: %d secrets, want %d", after, len(got), len(want))
+		}
+	}
+	// what has expired goes with the next rotation
+	rotate(signature.NewSecret(), now.Add(48*time.Hour))
+	if got := reveal(sealed, now); len(got) != 2 {
+		t.Errorf("%d secrets are still there", len(got))
+	}
+}
+
+func TestSecretsBelongToTheirSubscription(t *testing.T) {
+	e := start(t, site)
+	ring := e.ring()
+	sealed := sealSecrets(ring, "sub_1", []storedSecret{{Secret: signature.NewSecret().Reveal()}})
+	if _, err := openSecrets(ring, "sub_2", sealed, time.Now()); !errors.Is(err, datastore.ErrNotAuthentic) {
+		t.Errorf("another subscription's: %v", err)
+	}
+	for _, broken := range []string{"", "x", `{"secret":"whsec_x"}`, `[{"secret":"whsec_x"}]`} {
+		if _, err := openSecrets(ring, "sub_1", ring.Seal([]byte(broken), secretsOf("sub_1")), time.Now()); err == nil {
+			t.Errorf("%q can be opened", broken)
+		}
+	}
+	plain, err := ring.Open(sealed, []byte("subscription/sub_1/secrets"))
+	var stored []map[string]any
+	if err != nil || json.Unmarshal(plain, &stored) != nil || len(stored) != 1 || stored[0]["until"] != 0.0 {
+		t.Errorf("sealed: %v", err)
+	}
+}
+
+func TestReencrypt(t *testing.T) {
+	e := start(t, site)
+	first, second := datastore.NewKey(), datastore.NewKey()
+	e.path += ".2" // with keys of its own
+	e.load("encryption_keys "+first, site)
+	ids := []string{e.subscribe("alice", "p1").id(), e.subscribe("alice", "p2").id(), e.subscribe("bob", "p1").id()}
+	want := make(map[string][]string)
+	for _, id := range ids {
+		want[id] = e.secrets(id)
+	}
+	e.load("encryption_keys "+second+" "+first, site)
+	rotated := e.do("alice", "POST", "/subscriptions/"+ids[0]+"/secret", "")
+	want[ids[0]] = slices.Insert(want[ids[0]], 0, rotated.body["secret"].(string))
+
+	for _, count := range []string{"2", "0"} {
+		got := (&edge{t: t, addr: e.admin}).do("", "POST", "/connector/keys/rotate", "")
+		if !strings.Contains(got.text, `"reencrypted":`+count) {
+			t.Fatalf("answer %d %s, want %s", got.StatusCode, got.text, count)
+		}
+	}
+	e.load("encryption_keys "+second, site)
+	for _, id := range ids {
+		if got := e.secrets(id); !slices.Equal(got, want[id]) {
+			t.Errorf("%s has other secrets", id)
+		}
+	}
+
+	// what no key opens is an error, and stays
+	e.exec("UPDATE connector_subscriptions SET secrets = x'0100' WHERE id = $1", ids[1])
+	if _, err := reencrypt(context.Background(), e.db(), e.ring()); err == nil {
+		t.Error("broken secrets are no error")
+	}
+}
+
+func TestReencryptInBatches(t *testing.T) {
+	e := start(t, site)
+	key := datastore.NewKey()
+	e.path += ".2"
+	e.load("encryption_keys "+key, site)
+	id := e.subscribe("alice", "p1").id()
+	ring := e.ring()
+	plain, err := ring.Open(e.sealed(id), secretsOf(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.db().Write(context.Background(), func(ctx context.Context, tx *datastore.Tx) error {
+		for range reencryptBatch {
+			another := newID()
+			_, err := tx.Exec(ctx, `INSERT INTO connector_subscriptions SELECT $1, owner, target_url, resource_type, resource_id, events, status, ordered,
+				$2, expires_at, created_at, updated_at FROM connector_subscriptions WHERE id = $3`, another, ring.Seal(plain, secretsOf(another)), id)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.load("encryption_keys "+datastore.NewKey()+" "+key, site)
+	if n, err := reencrypt(context.Background(), e.db(), e.ring()); n != reencryptBatch+1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
