@@ -308,7 +308,10 @@ func TestEgressWarnsOfMetadataServices(t *testing.T) {
 		"169.254.169.253":           false,
 		"169.253.0.0/16 10.0.0.0/8": false,
 		"127.0.0.0/8":               false,
-		"::/0":                      false, // IPv6 alone
+		"fd00::/8":                  true,
+		"168.63.129.16":             true,
+		"::/0":                      true,
+		"2000::/3":                  false,
 	} {
 		s.load(egress("allow "+allow), "EDGE {\n}")
 		if warns {
