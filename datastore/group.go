@@ -139,15 +139,18 @@ func (g *group) commit(first *write, expected int) int {
 	patience := linger
 	var done []*write
 	var lost error
-	for w := first; w != nil && lost == nil; w = g.next(len(done), expected, started, &patience) {
+	for w := first; w != nil; w = g.next(len(done), expected, started, &patience) {
 		if !w.state.CompareAndSwap(waiting, begun) {
 			continue
 		}
 		var err error
-		if err, lost = g.runOne(w); err != nil {
-			w.done <- err
-		} else {
+		if err, lost = g.runOne(w); err == nil {
 			done = append(done, w)
+			continue
+		}
+		w.done <- err
+		if lost != nil {
+			break // before the next is taken from the queue
 		}
 	}
 	err := g.end(len(done), lost)

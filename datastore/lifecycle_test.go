@@ -172,6 +172,9 @@ func TestReloadToAnotherFile(t *testing.T) {
 	if n := count(t, first.db); n != 0 {
 		t.Error("the same database")
 	}
+	if running.latest() != second.db {
+		t.Error("the admin endpoint has the old config")
+	}
 	first.end(t)
 	if err := second.db.Ready(); err != nil || running.latest() != second.db {
 		t.Errorf("%v", err)

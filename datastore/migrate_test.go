@@ -2,13 +2,18 @@ package datastore
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/f737063d/caddy-connector/internal/pgtest"
 	"github.com/f737063d/caddy-connector/internal/secret"
@@ -141,6 +146,51 @@ func TestMigrateTogether(t *testing.T) {
 			all.Wait()
 		})
 	}
+}
+
+// A start waits for one that migrates already.
+func TestMigrateWaits(t *testing.T) {
+	bothDatabases(t, func(t *testing.T, config DatabaseConfig) {
+		f := run(t, config, testKeys())
+		holder, err := f.db.store.reader().Conn(t.Context())
+		lock := "SELECT pg_advisory_lock(" + strconv.Itoa(migrationLock) + ")"
+		if s, ok := f.db.store.engine.(*sqlite); ok {
+			lock = "BEGIN IMMEDIATE"
+			holder, err = s.writer.Conn(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.ExecContext(t.Context(), lock); err != nil {
+			t.Fatal(err)
+		}
+		opened := make(chan error, 1)
+		go func() {
+			settings, err := config.provision(zap.NewNop())
+			if err != nil {
+				opened <- err
+				return
+			}
+			second, err := settings.newStore()
+			if err != nil {
+				opened <- err
+				return
+			}
+			opened <- second.(*store).open(context.Background())
+			_ = second.Destruct()
+		}()
+		select {
+		case err := <-opened:
+			t.Errorf("it did not wait: %v", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+		if err := holder.Raw(func(any) error { return driver.ErrBadConn }); err == nil { // which unlocks
+			t.Fatal(err)
+		}
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRegister(t *testing.T) {
