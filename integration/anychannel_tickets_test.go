@@ -134,7 +134,7 @@ func TestHTTPTicketsAnswers(t *testing.T) {
 		{failed, "BadGateway", "http_protocol_error", 502, statuses("Location: /62/moved\r\n", 301, 302, 307, 308)},
 		{failed, "BadGateway", "http_protocol_error", 502, []string{
 			ok, ok + "{}", ok + "null", ok + "[]", ok + `"omniwear"`, ok + `{"instance":""}`, ok + `{"instance":1}`, ok + `{"instance":["omniwear"]}`,
-			ok + `{"instance":"omniwear"`, ok + good + good, ok + "\ufeff" + good, ok + "<h1>evil</h1>", ok + good + strings.Repeat(" ", 64<<10), "",
+			ok + `{"instance":"omniwear"`, ok + good + good, ok + "\ufeff" + good, ok + "<h1>evil</h1>", ok + good + strings.Repeat(" ", 64<<10-len(good)+1), "",
 			"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + good, "SSH-2.0-evil\r\n\r\n", "HTTP/1.1 200 OK\r\nevil\r\n\r\n" + good,
 		}},
 	} {
