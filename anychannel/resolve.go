@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -37,6 +38,9 @@ func parseEndpoint(raw string) (endpoint, error) {
 	}
 	if err := rawpath.Check(u.EscapedPath()); err != nil {
 		return endpoint{}, err
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 || port[0] == '0' {
+		return endpoint{}, errors.New("its port is not a number from 1 to 65535")
 	}
 	u.Host = hostname
 	if port != "443" {
@@ -149,7 +153,7 @@ func normalHost(u *url.URL) (hostname, port string, err error) {
 	if port == "" {
 		port = "443"
 	}
-	if strings.Contains(hostname, ":") { // IPv6; a zone is written as it is
+	if strings.Contains(hostname, ":") { // IPv6, zones too, which no certificate has
 		return "[" + strings.ToLower(hostname) + "]", port, nil
 	}
 	ascii, err := idna.Lookup.ToASCII(hostname)

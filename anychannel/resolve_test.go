@@ -287,6 +287,7 @@ func TestParseEndpoint(t *testing.T) {
 		"http://omni.example/m", "ftp://omni.example/m", "https", "https:", "https://", "https:///omni/m", "https:omni.example/m",
 		"https:/omni.example/m", "https:////omni.example/m", "https://:443/omni", "https://./omni", "https://../omni",
 		"https://omni.example../m", "https://omni..example/m", "https://.omni.example/m", "https://-omni.example/m", "https://omni.example:port/m",
+		"https://omni.example:0/m", "https://omni.example:0443/m", "https://omni.example:65536/m",
 		"https://user@omni.example/m", "https://user:omni@omni.example/m", "https://@omni.example/m",
 		"https://omni.example/m#", "https://omni.example/m#top", `https:\\omni.example/m`, `https://omni.example\m`,
 		"https://omni example/m", "https://omni.example/m ", "\thttps://omni.example/m", "https://omni.example/m\r\n",
