@@ -19,8 +19,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/httptransport"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/proxyauth"
@@ -176,16 +178,9 @@ func (h *Handler) setDefaults() {
 }
 
 func (h *Handler) provisionTransport(ctx caddy.Context) error {
-	if h.TransportRaw == nil {
-		h.TransportRaw = json.RawMessage(`{"protocol":"http"}`)
-	}
-	mod, err := ctx.LoadModule(h, "TransportRaw")
+	transport, err := httptransport.Load(ctx, h, &h.TransportRaw)
 	if err != nil {
-		return fmt.Errorf("loading transport: %w", err)
-	}
-	transport, ok := mod.(*reverseproxy.HTTPTransport)
-	if !ok {
-		return fmt.Errorf("loading transport: it must be 'http'")
+		return err
 	}
 	if transport.ProxyProtocol != "" {
 		return fmt.Errorf("loading transport: proxy_protocol is not supported")
@@ -258,11 +253,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	ex := &exchange{handler: h, service: service, userID: userID, inbound: r}
 	repl.Map(ex.placeholder)
-	if h.server == nil || h.server.Logs != nil {
-		if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			logged.Add(zap.Inline(ex))
-		}
-	}
+	accesslog.Add(h.server, r, ex)
 	return ex.serve(w, rest)
 }
 

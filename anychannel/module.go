@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -248,11 +249,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	ex := &exchange{handler: h, inbound: r, agentID: h.caller.ID(repl)}
 	repl.Map(ex.placeholder)
-	if h.server == nil || h.server.Logs != nil {
-		if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			logged.Add(zap.Inline(ex))
-		}
-	}
+	accesslog.Add(h.server, r, ex)
 	ex.serve(w)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/f737063d/caddy-connector/internal/egress"
+	"github.com/f737063d/caddy-connector/internal/httptransport"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/secret"
@@ -112,7 +113,9 @@ func (s *HTTPTickets) Provision(ctx caddy.Context) error {
 		// it expires by its own time, which begins before the helpdesk is asked
 		s.cache = otter.Must(&otter.Options[ticketKey, cachedTicket]{MaximumSize: maxCachedTickets})
 	}
-	return s.provisionTransport(ctx)
+	var err error
+	s.transport, err = httptransport.Load(ctx, s, &s.TransportRaw)
+	return err
 }
 
 func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger) error {
@@ -140,22 +143,6 @@ func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger)
 		}
 		s.headers[key] = value
 	}
-	return nil
-}
-
-func (s *HTTPTickets) provisionTransport(ctx caddy.Context) error {
-	if s.TransportRaw == nil {
-		s.TransportRaw = json.RawMessage(`{"protocol":"http"}`)
-	}
-	mod, err := ctx.LoadModule(s, "TransportRaw")
-	if err != nil {
-		return fmt.Errorf("loading transport: %w", err)
-	}
-	transport, ok := mod.(*reverseproxy.HTTPTransport)
-	if !ok {
-		return errors.New("loading transport: it must be 'http'")
-	}
-	s.transport = transport
 	return nil
 }
 

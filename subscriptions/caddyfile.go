@@ -3,7 +3,6 @@ package subscriptions
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -53,7 +52,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := directive.Block(d, func(name string) (bool, error) { return h.unmarshal(d, name) }); err != nil {
 		return err
 	}
-	missing := ""
+	var missing string
 	switch {
 	case len(h.EventTypes) == 0:
 		missing = "event_types"
@@ -76,7 +75,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 	case "resource":
 		return true, h.unmarshalResource(d)
 	case "max_per_owner":
-		return true, unmarshalNumber(d, &h.MaxPerOwner)
+		return true, directive.Number(d, &h.MaxPerOwner)
 	case "max_body":
 		return true, directive.Size(d, &h.MaxBody)
 	case "allow_http":
@@ -161,30 +160,12 @@ func (p *Publisher) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_body":
 			return true, directive.Size(d, &p.MaxBody)
 		case "max_events":
-			return true, unmarshalNumber(d, &p.MaxEvents)
+			return true, directive.Number(d, &p.MaxEvents)
 		case "max_data":
 			return true, directive.Size(d, &p.MaxData)
 		}
 		return false, nil
 	})
-}
-
-// unmarshalNumber reads a number above zero.
-func unmarshalNumber(d *caddyfile.Dispenser, number *int) error {
-	name := d.Val()
-	if *number != 0 {
-		return directive.Duplicate(d)
-	}
-	var word string
-	if err := directive.Word(d, &word, nil); err != nil {
-		return err
-	}
-	parsed, err := strconv.Atoi(word)
-	if err != nil || parsed <= 0 {
-		return d.Errf("%s '%s' is not a number above zero", name, word)
-	}
-	*number = parsed
-	return nil
 }
 
 // Interface guards

@@ -10,11 +10,11 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -205,19 +205,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	ex := &exchange{handler: h, request: r, owner: h.caller.ID(repl), id: id}
 	repl.Map(ex.placeholder)
-	logFields(h.server, r, ex)
+	accesslog.Add(h.server, r, ex)
 	ex.serve(w, methods)
 	return nil
-}
-
-// logFields has the access log say what an exchange was about, if there is one.
-func logFields(server *caddyhttp.Server, r *http.Request, ex zapcore.ObjectMarshaler) {
-	if server != nil && server.Logs == nil {
-		return
-	}
-	if logged, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		logged.Add(zap.Inline(ex))
-	}
 }
 
 // Interface guards

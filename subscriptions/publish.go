@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -159,7 +160,7 @@ func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	pub := &publishing{publisher: p, request: r, user: p.caller.ID(repl)}
 	repl.Map(pub.placeholder)
-	logFields(p.server, r, pub)
+	accesslog.Add(p.server, r, pub)
 	pub.serve(w)
 	return nil
 }

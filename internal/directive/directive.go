@@ -6,6 +6,7 @@ package directive
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 
 	"github.com/dustin/go-humanize"
 
@@ -74,6 +75,24 @@ func Size(d *caddyfile.Dispenser, size *int64) error {
 		return d.Errf("%s '%s' is not a size above zero", name, word)
 	}
 	*size = int64(bytes)
+	return nil
+}
+
+// Number reads a number above zero.
+func Number(d *caddyfile.Dispenser, number *int) error {
+	name := d.Val()
+	if *number != 0 {
+		return Duplicate(d)
+	}
+	var word string
+	if err := Word(d, &word, nil); err != nil {
+		return err
+	}
+	parsed, err := strconv.Atoi(word)
+	if err != nil || parsed <= 0 {
+		return d.Errf("%s '%s' is not a number above zero", name, word)
+	}
+	*number = parsed
 	return nil
 }
 
