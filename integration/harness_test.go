@@ -24,6 +24,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/f737063d/caddy-connector"
+	"github.com/f737063d/caddy-connector/internal/porttest"
 )
 
 // Hashes of the passwords "alice" and "bob", of bcrypt's least cost.
@@ -390,12 +391,7 @@ func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return porttest.Free(t, porttest.Integration)
 }
 
 // eventually waits for a condition that something else brings about.

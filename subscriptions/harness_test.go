@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/porttest"
 )
 
 // site is what most tests run: users say who they are.
@@ -110,12 +110,7 @@ func adapt(caddyfile string) ([]byte, error) {
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return porttest.Free(t, porttest.Subscriptions)
 }
 
 // reply is what the edge answered.
