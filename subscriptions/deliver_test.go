@@ -292,7 +292,7 @@ func deliverOverReloads(t *testing.T, e *edge, options string) {
 			return status == 202
 		})
 		if i%20 == 19 {
-			e.load(options, strings.Replace(site, "max_data 64", fmt.Sprintf("max_data %d", 100+i), 1))
+			e.reload(options, strings.Replace(site, "max_data 64", fmt.Sprintf("max_data %d", 100+i), 1))
 		}
 	}
 	eventually(t, "all", func() bool { return len(hook.seen()) >= len(published) })

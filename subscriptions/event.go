@@ -21,9 +21,9 @@ type Published struct {
 	Deliveries int    `json:"deliveries"`
 }
 
-// push returns the body that subscribers get.
-func (e Event) push(at time.Time) []byte {
-	body, _ := json.Marshal(struct { // strings and valid JSON always encode
+// push returns the body that subscribers get, and where its data begins.
+func (e Event) push(at time.Time) (body []byte, dataAt int) {
+	body, _ = json.Marshal(struct { // strings and valid JSON always encode
 		ID         string `json:"id"`
 		Type       string `json:"type"`
 		Timestamp  string `json:"timestamp"`
@@ -32,8 +32,9 @@ func (e Event) push(at time.Time) []byte {
 	}{e.ID, e.Type, at.UTC().Format(time.RFC3339Nano), e.ResourceID, e.AccountID})
 	// Marshal would compact the data
 	body = append(body[:len(body)-1], `,"data":`...)
+	dataAt = len(body)
 	body = append(body, e.Data...)
-	return append(body, '}')
+	return append(body, '}'), dataAt
 }
 
 // micros is a time as the database has it.

@@ -58,7 +58,7 @@ type edge struct {
 func start(t *testing.T, site string) *edge {
 	t.Helper()
 	dir := t.TempDir()
-	e := &edge{t, freeAddr(t), freeAddr(t), filepath.Join(dir, "log"), filepath.Join(dir, "connector.db"), dir}
+	e := &edge{t: t, admin: freeAddr(t), log: filepath.Join(dir, "log"), path: filepath.Join(dir, "connector.db"), storage: dir}
 	e.load("", site)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
@@ -68,9 +68,17 @@ func start(t *testing.T, site string) *edge {
 	return e
 }
 
-// load replaces the config. Options are of the connector's; a database among
-// them replaces the test's own.
+// load replaces the config, and serves it at another address: a client of the
+// old one may meet the old server once more, or have its connection reset.
+// Options are of the connector's; a database among them replaces the test's own.
 func (e *edge) load(options, site string) {
+	e.t.Helper()
+	e.addr = freeAddr(e.t)
+	e.reload(options, site)
+}
+
+// reload is load at the same address.
+func (e *edge) reload(options, site string) {
 	e.t.Helper()
 	if !strings.Contains(options, "database ") {
 		options += "\n\t\tdatabase sqlite " + e.path
@@ -273,7 +281,7 @@ func (e *edge) ring() *datastore.KeyRing {
 // sealed returns the secrets of a subscription as the database has them.
 func (e *edge) sealed(id string) (sealed []byte) {
 	e.t.Helper()
-	err := e.db().QueryRow(context.Background(), "SELECT secrets FROM connector_subscriptions WHERE id = $1", id).Scan(&sealed)
+	err := e.db().QueryRow(context.Background(), "SELECT sealed FROM connector_subscriptions WHERE id = $1", id).Scan(&sealed)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -211,9 +211,9 @@ func TestDelete(t *testing.T) {
 	e := start(t, site)
 	id, other := e.subscribe("alice", "p1").id(), e.subscribe("bob", "p1").id()
 	for _, one := range []string{id, other} {
-		e.exec(`INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, due, node) VALUES
-			('evt_0', $1, 0, 0, 9000000000000000, NULL), ('evt_1', $1, 0, 0, 9000000000000000, 'somebody'),
-			('evt_2', $1, 1, 1, 0, NULL), ('evt_3', $1, 2, 9, 0, NULL)`, one)
+		e.exec(`INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node) VALUES
+			('evt_0', $1, 0, 0, 0, 9000000000000000, NULL), ('evt_1', $1, 0, 0, 0, 9000000000000000, 'somebody'),
+			('evt_2', $1, 1, 1, 0, 0, NULL), ('evt_3', $1, 2, 9, 0, 0, NULL)`, one)
 	}
 	got := e.do("alice", "DELETE", "/subscriptions/"+id, "")
 	if got.is(t, http.StatusNoContent, ""); got.text != "" {

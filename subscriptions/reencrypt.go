@@ -51,7 +51,7 @@ func reencrypt(ctx context.Context, db *datastore.DB, ring *datastore.KeyRing) (
 }
 
 func sealedAfter(ctx context.Context, db *datastore.DB, after string) (page []sealedRow, err error) {
-	rows, err := db.Query(ctx, "SELECT id, secrets FROM connector_subscriptions WHERE id > $1 ORDER BY id LIMIT $2", after, reencryptBatch)
+	rows, err := db.Query(ctx, "SELECT id, sealed FROM connector_subscriptions WHERE id > $1 ORDER BY id LIMIT $2", after, reencryptBatch)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func sealedAfter(ctx context.Context, db *datastore.DB, after string) (page []se
 // reseal seals what the row has now: its secrets may have been rotated since it
 // was read.
 func (row sealedRow) reseal(ctx context.Context, tx *datastore.Tx, ring *datastore.KeyRing) (bool, error) {
-	query := "SELECT secrets FROM connector_subscriptions WHERE id = $1"
+	query := "SELECT sealed FROM connector_subscriptions WHERE id = $1"
 	if tx.Dialect() == datastore.PostgreSQL {
 		query += " FOR UPDATE"
 	}
@@ -87,6 +87,6 @@ func (row sealedRow) reseal(ctx context.Context, tx *datastore.Tx, ring *datasto
 	if err != nil {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET secrets = $1 WHERE id = $2", ring.Seal(plain, secretsOf(row.id)), row.id)
+	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1 WHERE id = $2", ring.Seal(plain, secretsOf(row.id)), row.id)
 	return err == nil, err
 }

@@ -117,7 +117,7 @@ func TestReencrypt(t *testing.T) {
 	}
 
 	// what no key opens is an error, and stays
-	e.exec("UPDATE connector_subscriptions SET secrets = x'0100' WHERE id = $1", ids[1])
+	e.exec("UPDATE connector_subscriptions SET sealed = x'0100' WHERE id = $1", ids[1])
 	if _, err := reencrypt(context.Background(), e.db(), e.ring()); err == nil {
 		t.Error("broken secrets are no error")
 	}
@@ -137,8 +137,9 @@ func TestReencryptInBatches(t *testing.T) {
 	err = e.db().Write(context.Background(), func(ctx context.Context, tx *datastore.Tx) error {
 		for range reencryptBatch {
 			another := newID()
-			_, err := tx.Exec(ctx, `INSERT INTO connector_subscriptions SELECT $1, owner, target_url, resource_type, resource_id, events, status, ordered,
-				$2, expires_at, created_at, updated_at FROM connector_subscriptions WHERE id = $3`, another, ring.Seal(plain, secretsOf(another)), id)
+			_, err := tx.Exec(ctx, `INSERT INTO connector_subscriptions
+				(id, owner, target_url, resource_type, resource_id, events, status, ordered, sealed, created_at, updated_at)
+				SELECT $1, owner, target_url, resource_type, resource_id, events, status, ordered, $2, created_at, updated_at FROM connector_subscriptions WHERE id = $3`, another, ring.Seal(plain, secretsOf(another)), id)
 			if err != nil {
 				return err
 			}

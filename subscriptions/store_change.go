@@ -77,7 +77,7 @@ func insert(ctx context.Context, tx *datastore.Tx, s *subscription, sealed []byt
 		return errLimit
 	}
 	s.createdAt, s.updatedAt = now, now
-	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", secrets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 		s.id, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), s.status, number(s.ordered), orNull(s.expiresAt),
 		s.createdAt, s.updatedAt, sealed)
 	return err
@@ -94,7 +94,7 @@ func update(ctx context.Context, tx *datastore.Tx, s *subscription, now int64) e
 // lock returns a subscription of an owner's that has not ended, and keeps others
 // from changing it.
 func lock(ctx context.Context, tx *datastore.Tx, owner, id string) (found *subscription, sealed []byte, err error) {
-	query := "SELECT " + columns + ", secrets FROM connector_subscriptions WHERE id = $1 AND owner = $2"
+	query := "SELECT " + columns + ", sealed FROM connector_subscriptions WHERE id = $1 AND owner = $2"
 	if tx.Dialect() == datastore.PostgreSQL {
 		query += " FOR UPDATE"
 	}
@@ -154,7 +154,7 @@ func (s *Store) rotate(ctx context.Context, owner, id string, secret signature.S
 		if sealed, err = rotateSecrets(ring, id, sealed, time.UnixMicro(now), secret); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET secrets = $1, updated_at = $2 WHERE id = $3", sealed, now, id)
+		_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1, updated_at = $2 WHERE id = $3", sealed, now, id)
 		return err
 	})
 	if err != nil {

@@ -199,7 +199,7 @@ var release = map[datastore.Dialect]string{
 
 // Target implements delivery.Store.
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, secrets FROM connector_subscriptions
+	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, sealed FROM connector_subscriptions
 		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
 	if err != nil {
 		return nil, err

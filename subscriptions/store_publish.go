@@ -12,12 +12,12 @@ import (
 
 // insertDeliveries has a row for each subscription of a JSON array of [id, leased].
 var insertDeliveries = map[datastore.Dialect]string{
-	datastore.SQLite: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, due, node)
-		SELECT $1, s.id, 0, 0, $2, CASE WHEN j.value ->> 1 THEN $3 END
+	datastore.SQLite: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
+		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN j.value ->> 1 THEN $3 END
 		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
 		RETURNING id, subscription_id`,
-	datastore.PostgreSQL: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, due, node)
-		SELECT $1, s.id, 0, 0, $2, CASE WHEN (j.value ->> 1)::boolean THEN $3 END
+	datastore.PostgreSQL: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
+		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN (j.value ->> 1)::boolean THEN $3 END
 		FROM json_array_elements($4::json) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
 		FOR KEY SHARE OF s
 		RETURNING id, subscription_id`,
@@ -100,10 +100,11 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	p.settle(engine, false)
 	p.result = Published{ID: p.event.ID, Deliveries: len(p.matching)}
 	at := time.UnixMicro(now)
-	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: p.event.push(at)}
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, body, deliveries, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceID, message.Body, len(p.matching), now)
+	body, dataAt := p.event.push(at)
+	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
+		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func TestSubscribe(t *testing.T) {
 	if head := e.do("alice", "HEAD", "/subscriptions/"+got.id(), ""); head.StatusCode != http.StatusOK || head.text != "" {
 		t.Errorf("HEAD: %d %q", head.StatusCode, head.text)
 	}
-	if strings.Contains(e.logs(), plain) || slices.ContainsFunc(e.rows("SELECT secrets FROM connector_subscriptions"), func(row string) bool { return strings.Contains(row, plain[6:]) }) {
+	if strings.Contains(e.logs(), plain) || slices.ContainsFunc(e.rows("SELECT sealed FROM connector_subscriptions"), func(row string) bool { return strings.Contains(row, plain[6:]) }) {
 		t.Error("the secret can be read")
 	}
 }
