@@ -39,7 +39,7 @@ func (ex *exchange) create() (*answer, error) {
 // location returns where the new subscription is for the client, which may see
 // it below another path than this handler does.
 func (ex *exchange) location() string {
-	path := ex.handler.base
+	path := ex.handler.base + "/subscriptions"
 	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		written := rawpath.Of(original.URL)
 		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host

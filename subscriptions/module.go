@@ -110,7 +110,7 @@ type Handler struct {
 	// the way. Default: only https.
 	AllowHTTP bool `json:"allow_http,omitempty"`
 
-	base   string // the path of all subscriptions
+	base   string // what all paths begin with
 	caller caller.Source
 	store  *Store
 	server *caddyhttp.Server // nil where it is not known
@@ -134,7 +134,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := checkPath(h.Prefix); err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	h.base = strings.TrimSuffix(h.Prefix, "/") + "/subscriptions"
+	h.base = strings.TrimSuffix(h.Prefix, "/")
 	var err error
 	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err
@@ -198,15 +198,15 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	id, methods := route(rawpath.Of(r.URL), h.base)
-	if methods == nil {
+	to, params := find(rawpath.Of(r.URL), h.base)
+	if to == nil {
 		return next.ServeHTTP(w, r)
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	ex := &exchange{handler: h, request: r, owner: h.caller.ID(repl), id: id}
+	ex := &exchange{handler: h, request: r, owner: h.caller.ID(repl), params: params, id: params["id"]}
 	repl.Map(ex.placeholder)
 	accesslog.Add(h.server, r, ex)
-	ex.serve(w, methods)
+	ex.serve(w, to)
 	return nil
 }
 

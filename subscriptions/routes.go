@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/f737063d/caddy-connector/internal/caller"
-	"github.com/f737063d/caddy-connector/internal/rawpath"
 )
 
 // How many subscriptions a page has.
@@ -27,29 +26,82 @@ type operation struct {
 	run  func(*exchange) (*answer, error)
 }
 
-// The operations of a path, by method.
-var (
-	onAll = withHead(map[string]operation{
+// route is a path below the prefix and its operations, by method. A segment in
+// braces stands for any one that is not empty.
+type route struct {
+	path    string
+	methods map[string]operation
+}
+
+var routes = []route{
+	{"/subscriptions", withHead(map[string]operation{
 		http.MethodGet:  {"list", (*exchange).list},
 		http.MethodPost: {"create", (*exchange).create},
-	})
-	onOne = withHead(map[string]operation{
+	})},
+	{"/subscriptions/{id}", withHead(map[string]operation{
 		http.MethodGet:    {"get", (*exchange).get},
 		http.MethodPut:    {"update", (*exchange).update},
 		http.MethodPatch:  {"update", (*exchange).update},
 		http.MethodDelete: {"delete", (*exchange).delete},
-	})
-	actions = map[string]map[string]operation{
-		"pause":  {http.MethodPost: {"pause", bare((*exchange).pause)}},
-		"resume": {http.MethodPost: {"resume", bare((*exchange).resume)}},
-		"secret": {http.MethodPost: {"rotate", bare((*exchange).rotate)}},
-	}
-)
+	})},
+	{"/subscriptions/{id}/pause", map[string]operation{http.MethodPost: {"pause", bare((*exchange).pause)}}},
+	{"/subscriptions/{id}/resume", map[string]operation{http.MethodPost: {"resume", bare((*exchange).resume)}}},
+	{"/subscriptions/{id}/secret", map[string]operation{http.MethodPost: {"rotate", bare((*exchange).rotate)}}},
+}
 
 // withHead has HEAD do what GET does; net/http leaves out the body.
 func withHead(methods map[string]operation) map[string]operation {
 	methods[http.MethodHead] = methods[http.MethodGet]
 	return methods
+}
+
+// find returns what an escaped path stands for, and its segments that have a
+// name in the route, or nil where it is not one of this handler's.
+func find(path, prefix string) (found *route, params map[string]string) {
+	rest, below := strings.CutPrefix(path, prefix)
+	if !below {
+		return nil, nil
+	}
+	for i := range routes {
+		if params, ok := routes[i].match(rest); ok {
+			return &routes[i], params
+		}
+	}
+	return nil, nil
+}
+
+func (to *route) match(path string) (params map[string]string, ok bool) {
+	wanted := to.path
+	for wanted != "" {
+		var want, have string
+		want, wanted = segment(wanted)
+		if have, path = segment(path); have == "" {
+			return nil, false
+		}
+		if name, isParam := strings.CutPrefix(want, "/{"); isParam {
+			if have == "/" {
+				return nil, false
+			}
+			if params == nil {
+				params = make(map[string]string, 2)
+			}
+			params[strings.TrimSuffix(name, "}")] = have[1:]
+		} else if have != want {
+			return nil, false
+		}
+	}
+	return params, path == ""
+}
+
+// segment splits a path behind its first segment, which keeps its slash.
+func segment(path string) (first, rest string) {
+	if path == "" || path[0] != '/' {
+		return "", path
+	}
+	if end := strings.IndexByte(path[1:], '/'); end >= 0 {
+		return path[:end+1], path[end+1:]
+	}
+	return path, ""
 }
 
 // crossOrigin finds requests that a page of another site has a browser make.
@@ -66,28 +118,13 @@ func bare(run func(*exchange) (*answer, error)) func(*exchange) (*answer, error)
 	}
 }
 
-// route returns what an escaped path stands for, or nil where it is not one of
-// this handler's.
-func route(path, base string) (id string, methods map[string]operation) {
-	if path == base {
-		return "", onAll
-	}
-	id, rest, below := rawpath.Cut(path, base)
-	switch {
-	case !below || id == "":
-		return "", nil
-	case rest == "":
-		return id, onOne
-	}
-	return id, actions[rest[1:]]
-}
-
 // exchange is one request and what came of it.
 type exchange struct {
 	handler *Handler
 	request *http.Request
 	owner   string
-	id      string
+	params  map[string]string // of the path
+	id      string            // of the subscription
 }
 
 // answer is a success.
@@ -98,10 +135,10 @@ type answer struct {
 }
 
 // serve answers the request.
-func (ex *exchange) serve(w http.ResponseWriter, methods map[string]operation) {
-	asked, ok := methods[ex.request.Method]
+func (ex *exchange) serve(w http.ResponseWriter, to *route) {
+	asked, ok := to.methods[ex.request.Method]
 	if !ok {
-		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(to.methods)), ", "))
 		rejectionsTotal.WithLabelValues(errMethod.Code).Inc()
 		errMethod.write(w)
 		return
