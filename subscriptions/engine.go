@@ -38,13 +38,9 @@ type sharedEngine struct {
 // config does. Each call is undone by one of releaseEngine.
 func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*delivery.Engine, error) {
 	shared, _, err := engines.LoadOrNew(db.Key(), func() (caddy.Destructor, error) {
-		node := rand.Text()
-		return &sharedEngine{
-			Engine: delivery.New(delivery.Config{
-				Node: node, Store: &queue{db, node}, Client: app.Transport(), Logger: logger,
-			}),
-			db: db,
-		}, nil
+		leases := &queue{Store: &Store{db: db}, node: rand.Text()}
+		leases.engine = delivery.New(delivery.Config{Node: leases.node, Store: leases, Client: app.Transport(), Logger: logger})
+		return &sharedEngine{Engine: leases.engine, db: db}, nil
 	})
 	if err != nil {
 		return nil, err

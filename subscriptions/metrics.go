@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
 // The collectors are package variables so that their counts survive config
@@ -44,8 +46,8 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal}
-	publishCollectors = []prometheus.Collector{publishedTotal, publishedDeliveries, publishRejections}
+	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal)
+	publishCollectors = append(delivery.Collectors(), publishedTotal, publishedDeliveries, publishRejections)
 )
 
 // statusClass returns 2xx for 201.

@@ -89,6 +89,7 @@ func (s *Store) matching(ctx context.Context, event Event) ([]delivery.Recipient
 type publication struct {
 	event      Event
 	matching   []delivery.Recipient
+	size       int // of the body
 	reserved   []bool
 	deliveries []*delivery.Delivery // by the index of matching; nil where the store has it
 	result     Published
@@ -102,6 +103,7 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	at := time.UnixMicro(now)
 	body, dataAt := p.event.push(at)
 	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
+	p.size = len(body)
 	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
 		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
@@ -117,7 +119,7 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	if len(p.matching) == 0 {
 		return nil
 	}
-	p.reserved = engine.Reserve(p.matching)
+	p.reserved = engine.Reserve(p.matching, p.size)
 	p.deliveries = make([]*delivery.Delivery, len(p.matching))
 	index := make(map[string]int, len(p.matching))
 	list := make([][2]any, len(p.matching))
@@ -143,7 +145,7 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 		}
 		stored++
 		if i := index[subscription]; p.reserved[i] {
-			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Message: message}
+			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Since: at, Message: message}
 		}
 	}
 	if err := rows.Err(); err != nil || stored == len(p.matching) {
@@ -165,6 +167,6 @@ func (p *publication) settle(engine *delivery.Engine, committed bool) {
 	if !committed {
 		deliveries = nil
 	}
-	engine.Offer(p.matching, p.reserved, deliveries)
+	engine.Offer(p.matching, p.size, p.reserved, deliveries)
 	p.reserved = nil
 }

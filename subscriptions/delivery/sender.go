@@ -37,7 +37,7 @@ func (v verdict) result(d *Delivery) Result {
 	default:
 		now := time.Now()
 		var again bool
-		if r.Due, again = nextAttempt(d.Attempts, d.Message.Published, now); !again {
+		if r.Due, again = nextAttempt(d.Tries, d.Since, now); !again {
 			r.State = Dead
 		}
 		if pause := now.Add(v.pause); pause.After(r.Due) {
@@ -49,10 +49,10 @@ func (v verdict) result(d *Delivery) Result {
 
 // send makes one attempt. Success is 2xx and nothing else; no redirect is
 // followed.
-func send(ctx context.Context, client http.RoundTripper, target *Target, d *Delivery) verdict {
+func send(ctx context.Context, client http.RoundTripper, target *Target, d *Delivery) (v verdict) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	v := verdict{attempt: Attempt{Started: time.Now()}}
+	v.attempt.Started = time.Now()
 	defer func() { v.attempt.Duration = time.Since(v.attempt.Started) }()
 
 	u, err := url.Parse(target.URL)
@@ -66,6 +66,9 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 	}
 	header.Set("Content-Type", "application/json")
 	header.Set("User-Agent", userAgent)
+	if parent := traceparent(d.Message.Traceparent); parent != "" {
+		header.Set("Traceparent", parent)
+	}
 	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, d.Message.Body, target.Secrets...)
 	if err != nil {
 		v.attempt.Error = "signing_failed"
