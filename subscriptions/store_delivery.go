@@ -197,30 +197,6 @@ var release = map[datastore.Dialect]string{
 		AND id IN (SELECT value::text::bigint FROM json_array_elements($2::json))`,
 }
 
-// Target implements delivery.Store.
-func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, sealed FROM connector_subscriptions
-		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, rows.Err()
-	}
-	target := new(delivery.Target)
-	var sealed []byte
-	if err := rows.Scan(&target.URL, &target.Ordered, &sealed); err != nil {
-		return nil, err
-	}
-	ring, err := q.db.KeyRing()
-	if err != nil {
-		return nil, err
-	}
-	target.Secrets, err = openSecrets(ring, subscription, sealed, time.Now())
-	return target, err
-}
-
 // End implements delivery.Store.
 func (q *queue) End(ctx context.Context, subscription string) error {
 	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
