@@ -125,7 +125,7 @@ func loadMessages(ctx context.Context, tx *datastore.Tx, deliveries []*delivery.
 			continue
 		}
 		var at int64
-		err := tx.QueryRow(ctx, "SELECT body, created_at FROM connector_events WHERE id = $1", d.Message.EventID).Scan(&d.Message.Body, &at)
+		err := tx.QueryRow(ctx, "SELECT body, data_at, created_at FROM connector_events WHERE id = $1", d.Message.EventID).Scan(&d.Message.Body, &d.Message.DataAt, &at)
 		if err != nil {
 			return err
 		}

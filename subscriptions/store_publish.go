@@ -60,25 +60,31 @@ func (s *Store) Publish(ctx context.Context, events []Event) ([]Published, error
 
 // matching returns the subscriptions that an event is for.
 func (s *Store) matching(ctx context.Context, event Event) ([]delivery.Recipient, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, events, ordered FROM connector_subscriptions
-		WHERE resource_id = $1 AND status <> 'ended' AND ($2 = '' OR owner = $2) AND (expires_at IS NULL OR expires_at > $3)`,
-		event.ResourceID, event.AccountID, micros(time.Now()))
+	rows, err := s.db.Query(ctx, `SELECT id, events, ordered, coalesce(filter, '') FROM connector_subscriptions
+		WHERE resource_id = $1 AND (resource_type = $4 OR $4 = '' AND resource_type <> $5) AND status <> 'ended' AND ($2 = '' OR owner = $2) AND (expires_at IS NULL OR expires_at > $3)`,
+		event.ResourceID, event.AccountID, micros(time.Now()), event.ResourceType, reservedResource)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var matching []delivery.Recipient
+	filtered := filtering{data: event.Data}
 	for rows.Next() {
 		var to delivery.Recipient
-		var patterns string
-		if err := rows.Scan(&to.Subscription, &patterns, &to.Ordered); err != nil {
+		var patterns, wanted string
+		if err := rows.Scan(&to.Subscription, &patterns, &to.Ordered, &wanted); err != nil {
 			return nil, err
 		}
 		var events []string
 		if err := json.Unmarshal([]byte(patterns), &events); err != nil {
 			return nil, err
 		}
-		if eventtype.MatchAny(events, event.Type) {
+		if !eventtype.MatchAny(events, event.Type) {
+			continue
+		}
+		if wants, err := filtered.wants(wanted); err != nil {
+			return nil, err
+		} else if wants {
 			matching = append(matching, to)
 		}
 	}
@@ -101,10 +107,10 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	p.result = Published{ID: p.event.ID, Deliveries: len(p.matching)}
 	at := time.UnixMicro(now)
 	body, dataAt := p.event.push(at)
-	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
+	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body, DataAt: dataAt}
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_type, resource_id, account_id, body, data_at, deliveries, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING`,
+		p.event.ID, p.event.Type, p.event.ResourceType, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
 	if err != nil {
 		return err
 	}

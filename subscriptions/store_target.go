@@ -9,7 +9,7 @@ import (
 
 // Target implements delivery.Store.
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, sealed FROM connector_subscriptions
+	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), sealed FROM connector_subscriptions
 		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Targ
 	}
 	target := new(delivery.Target)
 	var sealed []byte
-	if err := rows.Scan(&target.URL, &target.Ordered, &sealed); err != nil {
+	if err := rows.Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &sealed); err != nil {
 		return nil, err
 	}
 	ring, err := q.db.KeyRing()

@@ -31,6 +31,7 @@ type Message struct {
 	EventID   string
 	Published time.Time
 	Body      []byte
+	DataAt    int // where in the body the data begins; a brace follows it
 }
 
 // Target is where a subscription's deliveries go.
@@ -39,6 +40,8 @@ type Target struct {
 	Header  http.Header // further fields, such as a subscriber's Authorization
 	Secrets []signature.Secret
 	Ordered bool
+	Flat    bool // whether the data alone is the body
+	Rate    int  // deliveries a second; 0 for any number
 }
 
 // Result is what an attempt came to.
