@@ -23,11 +23,21 @@ type Resource struct {
 	Value string `json:"value,omitempty"`
 }
 
+// reservedResource is the type of the events that the edge itself has to tell,
+// and allResources the id that stands for all of its kind.
+const (
+	reservedResource = "subscription"
+	allResources     = "*"
+)
+
 var resourceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 func checkName(name string) error {
 	if !resourceName.MatchString(name) {
 		return fmt.Errorf("resource '%s': a name has 1 to 64 letters, digits, '_', '.' and '-'", name)
+	}
+	if name == reservedResource {
+		return fmt.Errorf("resource '%s': this name is reserved", name)
 	}
 	return nil
 }

@@ -58,20 +58,22 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 
 func (s *Store) close() error { return releaseEngine(s.db) }
 
-const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, expires_at, created_at, updated_at`
+const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, flat, filter, rate_limit, expires_at, created_at, updated_at`
 
 // scan reads a row that has columns, and others behind them.
 func scan(row interface{ Scan(...any) error }, more ...any) (*subscription, error) {
 	s := new(subscription)
 	var events string
-	var expiresAt sql.NullInt64
+	var filter sql.NullString
+	var rateLimit, expiresAt sql.NullInt64
 	err := row.Scan(append([]any{
-		&s.id, &s.owner, &s.targetURL, &s.resourceType, &s.resourceID, &events, &s.status, &s.ordered, &expiresAt, &s.createdAt, &s.updatedAt,
+		&s.id, &s.owner, &s.targetURL, &s.resourceType, &s.resourceID, &events, &s.status, &s.ordered,
+		&s.flat, &filter, &rateLimit, &expiresAt, &s.createdAt, &s.updatedAt,
 	}, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	s.expiresAt = expiresAt.Int64
+	s.filter, s.rateLimit, s.expiresAt = filter.String, int(rateLimit.Int64), expiresAt.Int64
 	return s, json.Unmarshal([]byte(events), &s.events)
 }
 
@@ -122,9 +124,10 @@ func number(flag bool) int64 {
 	return 0
 }
 
-func orNull(at int64) any {
-	if at == 0 {
+// orNull has what is empty or zero be NULL.
+func orNull[T comparable](value T) any {
+	if value == *new(T) {
 		return nil
 	}
-	return at
+	return value
 }

@@ -77,17 +77,18 @@ func insert(ctx context.Context, tx *datastore.Tx, s *subscription, sealed []byt
 		return errLimit
 	}
 	s.createdAt, s.updatedAt = now, now
-	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		s.id, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), s.status, number(s.ordered), orNull(s.expiresAt),
-		s.createdAt, s.updatedAt, sealed)
+	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		s.id, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), s.status, number(s.ordered),
+		number(s.flat), orNull(s.filter), orNull(s.rateLimit), orNull(s.expiresAt), s.createdAt, s.updatedAt, sealed)
 	return err
 }
 
 // update writes what of a subscription can change.
 func update(ctx context.Context, tx *datastore.Tx, s *subscription, now int64) error {
 	s.updatedAt = now
-	_, err := tx.Exec(ctx, `UPDATE connector_subscriptions SET events = $1, status = $2, ordered = $3, expires_at = $4, updated_at = $5
-		WHERE id = $6`, encodeEvents(s.events), s.status, number(s.ordered), orNull(s.expiresAt), s.updatedAt, s.id)
+	_, err := tx.Exec(ctx, `UPDATE connector_subscriptions SET events = $1, status = $2, ordered = $3, flat = $4, filter = $5, rate_limit = $6,
+		expires_at = $7, updated_at = $8 WHERE id = $9`, encodeEvents(s.events), s.status, number(s.ordered), number(s.flat), orNull(s.filter),
+		orNull(s.rateLimit), orNull(s.expiresAt), s.updatedAt, s.id)
 	return err
 }
 
@@ -116,6 +117,9 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 		}
 		if changed, _, err = lock(ctx, tx, owner, id); err != nil {
 			return err
+		}
+		if c.expiresAt != nil && *c.expiresAt != 0 && *c.expiresAt <= now {
+			return errExpiry
 		}
 		c.apply(changed)
 		if c.events != nil {

@@ -157,7 +157,8 @@ func (q *queue) load(ctx context.Context, tx *datastore.Tx, leased []*delivery.D
 func loadMessage(ctx context.Context, tx *datastore.Tx, event string) (*delivery.Message, error) {
 	m := &delivery.Message{EventID: event}
 	var at int64
-	err := tx.QueryRow(ctx, "SELECT body, traceparent, created_at FROM connector_events WHERE id = $1", event).Scan(&m.Body, &m.Traceparent, &at)
+	err := tx.QueryRow(ctx, "SELECT body, data_at, traceparent, created_at FROM connector_events WHERE id = $1", event).
+		Scan(&m.Body, &m.DataAt, &m.Traceparent, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -194,34 +195,6 @@ func (q *queue) Release(ctx context.Context, deliveries []*delivery.Delivery) er
 	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		return q.giveUp(ctx, tx, deliveries, delivery.Pending)
 	})
-}
-
-// Target implements delivery.Store.
-func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, sealed, coalesce(failing_since, 0), warned FROM connector_subscriptions
-		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, rows.Err()
-	}
-	target := new(delivery.Target)
-	var sealed []byte
-	var failingSince int64
-	if err := rows.Scan(&target.URL, &target.Ordered, &sealed, &failingSince, &target.Warnings); err != nil {
-		return nil, err
-	}
-	if failingSince != 0 {
-		target.FailingSince = time.UnixMicro(failingSince)
-	}
-	ring, err := q.db.KeyRing()
-	if err != nil {
-		return nil, err
-	}
-	target.Secrets, err = openSecrets(ring, subscription, sealed, time.Now())
-	return target, err
 }
 
 // cancelDeliveries cancels what is still to be sent to a subscription.

@@ -36,7 +36,10 @@ type subscription struct {
 	events       []string // sorted, each once
 	status       string
 	ordered      bool
-	expiresAt    int64 // 0: never
+	flat         bool
+	filter       string // JSON; "": none
+	rateLimit    int    // deliveries a second; 0: any
+	expiresAt    int64  // 0: never
 	createdAt    int64
 	updatedAt    int64
 }
@@ -56,27 +59,37 @@ func validID(text string) bool {
 
 // view is a subscription as its owner sees it.
 type view struct {
-	ID           string   `json:"id"`
-	TargetURL    string   `json:"target_url"`
-	ResourceType string   `json:"resource_type"`
-	ResourceID   string   `json:"resource_id"`
-	Events       []string `json:"events"`
-	Status       string   `json:"status"`
-	Ordered      bool     `json:"ordered"`
-	ExpiresAt    *string  `json:"expires_at"`
-	CreatedAt    string   `json:"created_at"`
-	UpdatedAt    string   `json:"updated_at"`
-	Secret       string   `json:"secret,omitempty"` // in the answer that creates it, only
+	ID             string          `json:"id"`
+	TargetURL      string          `json:"target_url"`
+	ResourceType   string          `json:"resource_type"`
+	ResourceID     string          `json:"resource_id"`
+	Events         []string        `json:"events"`
+	Status         string          `json:"status"`
+	Ordered        bool            `json:"ordered"`
+	Flat           bool            `json:"flat"`
+	Filter         json.RawMessage `json:"filter"`
+	RateLimit      *int            `json:"rate_limit"`
+	ExpiresAt      *string         `json:"expires_at"`
+	ExpirationDate *string         `json:"expiration_date"` // the same, for who knows it by that name
+	CreatedAt      string          `json:"created_at"`
+	UpdatedAt      string          `json:"updated_at"`
+	Secret         string          `json:"secret,omitempty"` // in the answer that creates it, only
 }
 
 func (s *subscription) view() view {
 	v := view{
 		ID: s.id, TargetURL: s.targetURL, ResourceType: s.resourceType, ResourceID: s.resourceID, Events: s.events,
-		Status: s.status, Ordered: s.ordered, CreatedAt: formatTime(s.createdAt), UpdatedAt: formatTime(s.updatedAt),
+		Status: s.status, Ordered: s.ordered, Flat: s.flat, Filter: json.RawMessage("null"), CreatedAt: formatTime(s.createdAt), UpdatedAt: formatTime(s.updatedAt),
 	}
 	if s.expiresAt != 0 {
 		expiry := formatTime(s.expiresAt)
-		v.ExpiresAt = &expiry
+		v.ExpiresAt, v.ExpirationDate = &expiry, &expiry
+	}
+	if s.filter != "" {
+		v.Filter = json.RawMessage(s.filter)
+	}
+	if s.rateLimit != 0 {
+		v.RateLimit = &s.rateLimit
 	}
 	return v
 }
@@ -116,11 +129,11 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 			return nil, errOrdered
 		}
 	}
-	if given := o.get("expires_at", "expiration_date"); given != nil {
-		if a.expiresAt, ok = parseTime(given); !ok {
-			return nil, errExpiry
-		}
+	t, err := parseTerms(o)
+	if err != nil {
+		return nil, err
 	}
+	t.apply(&a.subscription)
 	return a, nil
 }
 

@@ -42,6 +42,7 @@ type Message struct {
 	Published   time.Time
 	Traceparent string // of the request that published it (W3C Trace Context), or ""
 	Body        []byte
+	DataAt      int // where in the body the data begins; a brace follows it
 }
 
 // Target is where a subscription's deliveries go.
@@ -50,7 +51,8 @@ type Target struct {
 	Header  http.Header // further fields, such as a subscriber's Authorization
 	Secrets []signature.Secret
 	Ordered bool
-	Rate    int // the most deliveries a second; 0 for any
+	Flat    bool // whether the data alone is the body
+	Rate    int  // the most deliveries a second; 0 for any
 
 	FailingSince time.Time // zero unless it fails
 	Warnings     int       // that its owner had since then

@@ -69,15 +69,20 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 	if parent := traceparent(d.Message.Traceparent); parent != "" {
 		header.Set("Traceparent", parent)
 	}
-	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, d.Message.Body, target.Secrets...)
+	body := d.Message.Body
+	if target.Flat {
+		body = d.Message.data()
+		d.Message.setHeader(header)
+	}
+	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, body, target.Secrets...)
 	if err != nil {
 		v.attempt.Error = "signing_failed"
 		return v
 	}
 	request := (&http.Request{
 		Method: http.MethodPost, URL: u, Host: u.Host, Header: header,
-		Body: io.NopCloser(bytes.NewReader(d.Message.Body)), ContentLength: int64(len(d.Message.Body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Message.Body)), nil },
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	}).WithContext(ctx)
 
 	res, err := client.RoundTrip(request)
