@@ -2,7 +2,6 @@ package subscriptions
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -34,6 +33,11 @@ func parsePublishEvents(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, er
 //	    prefix        <path>
 //	    user          <placeholder>
 //	    event_types   <type>...
+//	    event_type <type> {
+//	        description <text>
+//	        schema      <file>
+//	        sample      <file>
+//	    }
 //	    resource <type> {
 //	        from  <url>
 //	        id    <member>
@@ -49,7 +53,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	if err := directive.Block(d, func(name string) (bool, error) { return h.unmarshal(d, name) }); err != nil {
+	listed := false
+	err := directive.Block(d, func(name string) (bool, error) {
+		if name == "event_types" {
+			if listed {
+				return true, directive.Duplicate(d)
+			}
+			listed = true
+		}
+		return h.unmarshal(d, name)
+	})
+	if err != nil {
 		return err
 	}
 	var missing string
@@ -72,6 +86,8 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		return true, directive.Word(d, &h.User, nil)
 	case "event_types":
 		return true, h.unmarshalEventTypes(d)
+	case "event_type":
+		return true, h.unmarshalEventType(d)
 	case "resource":
 		return true, h.unmarshalResource(d)
 	case "max_per_owner":
@@ -82,26 +98,6 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		return true, directive.Flag(d, &h.AllowHTTP)
 	}
 	return false, nil
-}
-
-func (h *Handler) unmarshalEventTypes(d *caddyfile.Dispenser) error {
-	if h.EventTypes != nil {
-		return directive.Duplicate(d)
-	}
-	types := d.RemainingArgs()
-	if len(types) == 0 {
-		return d.ArgErr()
-	}
-	for i, eventType := range types {
-		if err := checkType(eventType); err != nil {
-			return d.WrapErr(err)
-		}
-		if slices.Contains(types[:i], eventType) {
-			return d.Errf("duplicate type '%s'", eventType)
-		}
-	}
-	h.EventTypes = types
-	return directive.NoBlock(d, "event_types")
 }
 
 func (h *Handler) unmarshalResource(d *caddyfile.Dispenser) error {

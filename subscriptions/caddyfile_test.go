@@ -12,13 +12,19 @@ func TestCaddyfile(t *testing.T) {
 	for name, test := range map[string]struct{ caddyfile, want string }{
 		"least": {
 			"subscriptions {\nevent_types task.create\nresource task\n}",
-			`{"event_types":["task.create"],"handler":"subscriptions","resources":{"task":{}}}`,
+			`{"event_types":{"task.create":{}},"handler":"subscriptions","resources":{"task":{}}}`,
 		},
 		"all": {
 			`subscriptions {
 				prefix /api
 				user {http.reverse_proxy.header.X-User}
-				event_types task.create task.update
+				event_type task.create {
+					description "A task was created"
+					schema schemas/task.create.json
+					sample samples/task.create.json
+				}
+				event_types task.update
+				event_type task.delete
 				resource project {
 					from https://app.internal/api/projects
 					id key
@@ -29,7 +35,7 @@ func TestCaddyfile(t *testing.T) {
 				max_body 1KiB
 				allow_http
 			}`,
-			`{"allow_http":true,"event_types":["task.create","task.update"],"handler":"subscriptions","max_body":1024,"max_per_owner":7,` +
+			`{"allow_http":true,"event_types":{"task.create":{"description":"A task was created","sample":"samples/task.create.json","schema":"schemas/task.create.json"},"task.delete":{},"task.update":{}},"handler":"subscriptions","max_body":1024,"max_per_owner":7,` +
 				`"prefix":"/api","resources":{"project":{"from":"https://app.internal/api/projects","id":"key","value":"name"},"task":{}},` +
 				`"user":"{http.reverse_proxy.header.X-User}"}`,
 		},
@@ -69,6 +75,16 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"subscriptions {\nevent_types a b a\n}", "duplicate type 'a'"},
 		{"subscriptions {\nevent_types b" + rest + "}", "duplicate subdirective 'event_types'"},
 		{"subscriptions {\nevent_types b {\nx\n}\n}", "'event_types' takes no block"},
+		{"subscriptions {\nevent_type" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nevent_type b c" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nevent_type a" + rest + "}", "duplicate type 'a'"},
+		{"subscriptions {\nevent_type b\nevent_type b" + rest + "}", "duplicate type 'b'"},
+		{"subscriptions {\nevent_type b.*" + rest + "}", "'b.*' is not a type of events"},
+		{"subscriptions {\nevent_type b {\nother\n}" + rest + "}", "unrecognized subdirective 'other'"},
+		{"subscriptions {\nevent_type b {\ndescription two words\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nevent_type b {\nschema\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nevent_type b {\nschema x\nschema x\n}" + rest + "}", "duplicate subdirective 'schema'"},
+		{"subscriptions {\nevent_type b {\nsample x {\ny\n}\n}" + rest + "}", "'sample' takes no block"},
 		{"subscriptions {\nresource" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nresource a b" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nresource a/b" + rest + "}", "a name has 1 to 64 letters"},
@@ -96,23 +112,24 @@ func TestCaddyfileErrors(t *testing.T) {
 // The same errors, where a config is written in JSON.
 func TestInvalidJSON(t *testing.T) {
 	for handler, want := range map[string]string{
-		`{"handler":"subscriptions"}`:                                                                                      "event_types is required",
-		`{"handler":"subscriptions","event_types":["a"]}`:                                                                  "at least one resource is required",
-		`{"handler":"subscriptions","event_types":["A"],"resources":{"a":{}}}`:                                             "'A' is not a type",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a b":{}}}`:                                           "a name has 1 to 64 letters",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":null}}`:                                           "resource 'a' is null",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{"from":"x"}}}`:                                   "from 'x' is not",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"prefix":"x"}`:                                "prefix: 'x' is not a path",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"user":"alice"}`:                              "is not a placeholder",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"max_body":-1}`:                               "max_body is negative",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"max_per_owner":-1}`:                          "max_per_owner is negative",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"no_such_field":1}`:                           "no_such_field",
-		`{"handler":"publish_events","path":"x"}`:                                                                          "path: 'x' is not a path",
-		`{"handler":"publish_events","user":"alice"}`:                                                                      "is not a placeholder",
-		`{"handler":"publish_events","max_body":-1}`:                                                                       "max_body is negative",
-		`{"handler":"publish_events","max_events":-1}`:                                                                     "max_events is negative",
-		`{"handler":"publish_events","max_data":-1}`:                                                                       "max_data is negative",
-		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}}},{"handler":"publish_events","path":"/push"}`: "",
+		`{"handler":"subscriptions"}`:                                                                                         "event_types is required",
+		`{"handler":"subscriptions","event_types":{"a":{}}}`:                                                                  "at least one resource is required",
+		`{"handler":"subscriptions","event_types":{"A":{}},"resources":{"a":{}}}`:                                             "'A' is not a type",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a b":{}}}`:                                           "a name has 1 to 64 letters",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":null}}`:                                           "resource 'a' is null",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"from":"x"}}}`:                                   "from 'x' is not",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"prefix":"x"}`:                                "prefix: 'x' is not a path",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"user":"alice"}`:                              "is not a placeholder",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"max_body":-1}`:                               "max_body is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"max_per_owner":-1}`:                          "max_per_owner is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"no_such_field":1}`:                           "no_such_field",
+		`{"handler":"subscriptions","event_types":{"a":null},"resources":{"a":{}}}`:                                           "event type 'a' is null",
+		`{"handler":"publish_events","path":"x"}`:                                                                             "path: 'x' is not a path",
+		`{"handler":"publish_events","user":"alice"}`:                                                                         "is not a placeholder",
+		`{"handler":"publish_events","max_body":-1}`:                                                                          "max_body is negative",
+		`{"handler":"publish_events","max_events":-1}`:                                                                        "max_events is negative",
+		`{"handler":"publish_events","max_data":-1}`:                                                                          "max_data is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}}},{"handler":"publish_events","path":"/push"}`: "",
 	} {
 		config := `{"logging":{"logs":{"default":{"writer":{"output":"discard"}}}},"apps":{"connector":{"database":{"path":"` + t.TempDir() + `/db"}},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + handler + `]}]}}}}}`
 		if !json.Valid([]byte(config)) {

@@ -70,6 +70,8 @@ var (
 	errExpiry       = invalid("expires_at_invalid", "The expires_at must be a time in the future, as in RFC 3339.")
 	errStatus       = invalid("status_invalid", "The status must be active or paused.")
 	errNoChange     = invalid("change_missing", "The body has nothing that can be changed.")
+
+	errTypeUnknown = refuse(http.StatusNotFound, "event_type_unknown", requestDenied, "There is no such type of event.")
 )
 
 // What publishers are answered, besides.
@@ -89,6 +91,9 @@ var (
 	errEventRepeated   = invalid("event_id_repeated", "The event's id is that of one before it.")
 	errEventData       = invalid("event_data_invalid", "The event's data must be a JSON object.")
 	errEventDataSize   = invalid("event_data_too_large", "The event's data is larger than is allowed.")
+
+	errEventTypeUnknown     = invalid("event_type_unknown", "The event's type is not one of those that can be subscribed to.")
+	errEventDataUncheckable = invalid("event_data_invalid", "The event's data is nested too deeply, or has too long a number, to be checked against the schema of its type.")
 )
 
 // refused returns what to answer to an error. What only an operator can do

@@ -61,6 +61,11 @@ const (
 // goes on signing for 24 hours. `DELETE` also cancels deliveries that wait. The
 // subscriptions of others are answered like those that do not exist.
 //
+// `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
+// of objects with `type`, `description`, and `schema` and `sample` where there
+// are some. `GET {prefix}/events/{type}/sample` answers an array with one example
+// of what is sent for such an event.
+//
 // Every user may subscribe to every resource id: whether they may see what
 // happens to a resource must be checked before this handler, or when it is
 // published, with `account_id`.
@@ -76,7 +81,7 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_types`, `sample`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
@@ -89,10 +94,10 @@ type Handler struct {
 	// server's own answer.
 	User string `json:"user,omitempty"`
 
-	// The types of events that there are: segments of `a` to `z`, digits and `_`
-	// with dots between them, such as `task.create`, at most 128 characters. At
-	// least one is required.
-	EventTypes []string `json:"event_types,omitempty"`
+	// The types of events that there are, by name: segments of `a` to `z`, digits
+	// and `_` with dots between them, such as `task.create`, at most 128
+	// characters. At least one is required.
+	EventTypes map[string]*EventType `json:"event_types,omitempty"`
 
 	// The types of resources that can be subscribed to, by name: letters, digits,
 	// `_`, `.` and `-`, at most 64. At least one is required.
@@ -110,11 +115,12 @@ type Handler struct {
 	// the way. Default: only https.
 	AllowHTTP bool `json:"allow_http,omitempty"`
 
-	base   string // what all paths begin with
-	caller caller.Source
-	store  *Store
-	server *caddyhttp.Server // nil where it is not known
-	logger *zap.Logger
+	base      string // what all paths begin with
+	caller    caller.Source
+	store     *Store
+	catalogue *catalogue
+	server    *caddyhttp.Server // nil where it is not known
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -139,9 +145,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err
 	}
+	if err := h.provisionEventTypes(); err != nil {
+		return err
+	}
 	if h.store, err = openStore(ctx, h.logger); err != nil {
 		return err
 	}
+	if h.catalogue, err = acquireCatalogue(ctx); err != nil {
+		return err
+	}
+	h.catalogue.add(h.EventTypes)
 	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
 }
 
@@ -169,7 +182,7 @@ func (h *Handler) Validate() error {
 	case len(h.Resources) == 0:
 		return errors.New("at least one resource is required")
 	}
-	for _, eventType := range h.EventTypes {
+	for eventType := range h.EventTypes {
 		if err := checkType(eventType); err != nil {
 			return err
 		}
@@ -193,7 +206,7 @@ func (h *Handler) Cleanup() error {
 	if h.store == nil {
 		return nil
 	}
-	return h.store.close()
+	return errors.Join(h.store.close(), h.catalogue.release())
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

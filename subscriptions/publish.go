@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -49,6 +50,11 @@ const (
 // that a repeated request is a duplicate. If one event is not valid, none is
 // published, and the answer is 422 with its index.
 //
+// Where the config has `subscriptions` handlers, on whatever site, an event's
+// type must be one that they declare, and its data must satisfy the type's
+// schema: at most 64 levels deep, numbers of at most 64 characters, exponents up
+// to 308. Where it has none, every type is taken.
+//
 // Errors are `application/problem+json` with a `Proxy-Status` header. Requests
 // for other paths are passed on to the next handler.
 //
@@ -83,10 +89,11 @@ type Publisher struct {
 	// Default: 256 KiB.
 	MaxData int64 `json:"max_data,omitempty"`
 
-	caller caller.Source
-	store  *Store
-	server *caddyhttp.Server // nil where it is not known
-	logger *zap.Logger
+	caller    caller.Source
+	store     *Store
+	catalogue *catalogue
+	server    *caddyhttp.Server // nil where it is not known
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -111,6 +118,9 @@ func (p *Publisher) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if p.store, err = openStore(ctx, p.logger); err != nil {
+		return err
+	}
+	if p.catalogue, err = acquireCatalogue(ctx); err != nil {
 		return err
 	}
 	return metrics.Register(ctx.GetMetricsRegistry(), publishCollectors...)
@@ -149,7 +159,7 @@ func (p *Publisher) Cleanup() error {
 	if p.store == nil {
 		return nil
 	}
-	return p.store.close()
+	return errors.Join(p.store.close(), p.catalogue.release())
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -49,6 +49,11 @@ func (pub *publishing) run(w http.ResponseWriter) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range events {
+		if wrong := p.catalogue.check(events[i]); wrong != nil {
+			return nil, wrong.atIndex(i)
+		}
+	}
 	if err := pub.identify(events); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,8 @@ var routes = []route{
 	{"/subscriptions/{id}/pause", map[string]operation{http.MethodPost: {"pause", bare((*exchange).pause)}}},
 	{"/subscriptions/{id}/resume", map[string]operation{http.MethodPost: {"resume", bare((*exchange).resume)}}},
 	{"/subscriptions/{id}/secret", map[string]operation{http.MethodPost: {"rotate", bare((*exchange).rotate)}}},
+	{"/event_types", withHead(map[string]operation{http.MethodGet: {"list_types", (*exchange).listTypes}})},
+	{"/events/{type}/sample", withHead(map[string]operation{http.MethodGet: {"sample", (*exchange).showSample}})},
 }
 
 // withHead has HEAD do what GET does; net/http leaves out the body.

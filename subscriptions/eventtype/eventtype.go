@@ -52,6 +52,11 @@ func Valid(text string) bool {
 }
 
 // InCatalogue reports whether a pattern matches at least one type that there is.
-func InCatalogue(pattern string, catalogue []string) bool {
-	return slices.ContainsFunc(catalogue, func(eventType string) bool { return Match(pattern, eventType) })
+func InCatalogue[T any](pattern string, catalogue map[string]T) bool {
+	for eventType := range catalogue {
+		if Match(pattern, eventType) {
+			return true
+		}
+	}
+	return false
 }
