@@ -23,6 +23,13 @@ var (
 		Help:      "Requests of subscribers that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
+	resourceLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "subscriptions",
+		Name:      "resource_lookups_total",
+		Help:      "How often an app was asked for a user's resources, by type and outcome.",
+	}, []string{"resource", "outcome"})
+
 	publishedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy",
 		Subsystem: "publish_events",
@@ -44,7 +51,7 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal}
+	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal, resourceLookups}
 	publishCollectors = []prometheus.Collector{publishedTotal, publishedDeliveries, publishRejections}
 )
 
