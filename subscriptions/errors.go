@@ -9,6 +9,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
 // refusal is a problem as an error.
@@ -72,6 +73,19 @@ var (
 	errNoChange     = invalid("change_missing", "The body has nothing that can be changed.")
 
 	errTypeUnknown = refuse(http.StatusNotFound, "event_type_unknown", requestDenied, "There is no such type of event.")
+)
+
+// What is answered on account of resources.
+var (
+	errResourcePath   = refuse(http.StatusNotFound, "resource_type_unknown", requestDenied, "There is no such type of resources.")
+	errResourcePublic = refuse(http.StatusNotFound, "resource_type_not_listed", requestDenied, "The resources of this type are not listed: every id can be subscribed to.")
+	errResourceSearch = refuse(http.StatusBadRequest, "q_invalid", requestError, "The q is longer than 255 characters or not UTF-8.")
+	errResourceDenied = refuse(http.StatusForbidden, "resource_denied", requestDenied, "The resource is none that this user sees.")
+
+	errResourcesDenied  = refuse(http.StatusForbidden, "resources_denied", requestDenied, "The user may see no resources of this type.")
+	errResourcesFailed  = refuse(http.StatusBadGateway, "resources_failed", proxyerror.ProtocolError, "The user's resources could not be looked up.")
+	errResourcesInvalid = refuse(http.StatusBadGateway, "resources_invalid", proxyerror.ProtocolError, "What the user's resources were looked up in gave no valid answer.")
+	errResourcesTimeout = refuse(http.StatusGatewayTimeout, "resources_timeout", proxyerror.ResponseTimeout, "The user's resources could not be looked up in time.")
 )
 
 // What publishers are answered, besides.

@@ -22,6 +22,9 @@ func (ex *exchange) create() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ex.mayCreate(&a.subscription); err != nil {
+		return nil, err
+	}
 	a.owner = ex.owner
 	kept, created, err := h.store.create(ex.request.Context(), a, h.MaxPerOwner)
 	if err != nil {
@@ -33,20 +36,25 @@ func (ex *exchange) create() (*answer, error) {
 		return &answer{status: http.StatusOK, body: shown}, nil
 	}
 	shown.Secret = a.secret.Reveal()
-	return &answer{http.StatusCreated, ex.location(), shown}, nil
+	return &answer{status: http.StatusCreated, location: ex.location(), body: shown}, nil
 }
 
-// location returns where the new subscription is for the client, which may see
-// it below another path than this handler does.
+// location returns where the new subscription is for the client.
 func (ex *exchange) location() string {
-	path := ex.handler.base + "/subscriptions"
+	return ex.written("/subscriptions") + "/" + ex.id
+}
+
+// written returns a request's path as the client wrote it, which may see it below
+// another path than this handler does.
+func (ex *exchange) written(path string) string {
+	path = ex.handler.base + path
 	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		written := rawpath.Of(original.URL)
 		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host
 			path = written
 		}
 	}
-	return path + "/" + ex.id
+	return path
 }
 
 func (ex *exchange) list() (*answer, error) {
@@ -72,16 +80,23 @@ func (ex *exchange) list() (*answer, error) {
 }
 
 func parsePage(query url.Values) (limit int, after string, err error) {
-	limit = defaultPage
-	if query.Has("limit") {
-		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
-			return 0, "", errPageLimit
-		}
+	if limit, err = parseLimit(query); err != nil {
+		return 0, "", err
 	}
 	if after = query.Get("cursor"); after != "" && !validID(after) {
 		return 0, "", errCursor
 	}
 	return limit, after, nil
+}
+
+func parseLimit(query url.Values) (limit int, err error) {
+	if !query.Has("limit") {
+		return defaultPage, nil
+	}
+	if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
+		return 0, errPageLimit
+	}
+	return limit, nil
 }
 
 func (ex *exchange) get() (*answer, error) {
@@ -112,6 +127,9 @@ func (ex *exchange) pause() (*answer, error) { return ex.change(change{status: s
 func (ex *exchange) resume() (*answer, error) { return ex.change(change{status: statusActive}) }
 
 func (ex *exchange) change(c change) (*answer, error) {
+	if err := ex.mayChange(c); err != nil {
+		return nil, err
+	}
 	return shown(ex.handler.store.change(ex.request.Context(), ex.owner, ex.id, c))
 }
 

@@ -25,6 +25,13 @@ var (
 		Help:      "Requests of subscribers that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
+	resourceLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "subscriptions",
+		Name:      "resource_lookups_total",
+		Help:      "How often an app was asked for a user's resources, by type and outcome.",
+	}, []string{"resource", "outcome"})
+
 	publishedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy",
 		Subsystem: "publish_events",
@@ -46,7 +53,7 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal)
+	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal, resourceLookups)
 	publishCollectors = append(delivery.Collectors(), publishedTotal, publishedDeliveries, publishRejections)
 )
 

@@ -6,7 +6,9 @@ package subscriptions
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -66,9 +68,16 @@ const (
 // are some. `GET {prefix}/events/{type}/sample` answers an array with one example
 // of what is sent for such an event.
 //
-// Every user may subscribe to every resource id: whether they may see what
-// happens to a resource must be checked before this handler, or when it is
-// published, with `account_id`.
+// `GET {prefix}/resources/{type}` lists the resources of a type that the user
+// sees, as a JSON array of `{"id":"p1","value":"Website"}`, in the app's order,
+// `limit` (50; at most 100) at a time; with `q`, those whose label has that text in
+// it, in any case. A `Link` header whose relation is `next` leads to the next page.
+// With `envelope=1` the answer is an object like that of the subscriptions' list.
+//
+// The app is asked for them as the user, each time. It is asked, too, when the
+// user subscribes, and for `PUT`, `PATCH` and `/resume`, unless a `PATCH` pauses:
+// if the resource is none that the user sees, that is answered 403 with the code
+// `resource_denied`. Types that are public are neither listed nor asked for.
 //
 // Errors are `application/problem+json` with a `Proxy-Status` header. Requests
 // for other paths are passed on to the next handler.
@@ -81,8 +90,9 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_types`, `sample`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
+// `caddy_subscriptions_resource_lookups_total` | `resource`, `outcome` (`ok`, `denied`, `invalid`, `failed`, `timeout`, `client_gone`) | How often an app was asked for a user's resources; pages count as one
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
 	// Default: `/`.
@@ -148,6 +158,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionEventTypes(); err != nil {
 		return err
 	}
+	for _, name := range slices.Sorted(maps.Keys(h.Resources)) {
+		if err := h.Resources[name].provision(ctx, name, h.logger); err != nil {
+			return err
+		}
+	}
 	if h.store, err = openStore(ctx, h.logger); err != nil {
 		return err
 	}
@@ -185,17 +200,6 @@ func (h *Handler) Validate() error {
 	for eventType := range h.EventTypes {
 		if err := checkType(eventType); err != nil {
 			return err
-		}
-	}
-	for name, resource := range h.Resources {
-		if err := checkName(name); err != nil {
-			return err
-		}
-		if resource == nil {
-			return fmt.Errorf("resource '%s' is null", name)
-		}
-		if err := checkFrom(resource.From); resource.From != "" && err != nil {
-			return fmt.Errorf("resource '%s': %w", name, err)
 		}
 	}
 	return nil

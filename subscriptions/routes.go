@@ -47,6 +47,7 @@ var routes = []route{
 	{"/subscriptions/{id}/pause", map[string]operation{http.MethodPost: {"pause", bare((*exchange).pause)}}},
 	{"/subscriptions/{id}/resume", map[string]operation{http.MethodPost: {"resume", bare((*exchange).resume)}}},
 	{"/subscriptions/{id}/secret", map[string]operation{http.MethodPost: {"rotate", bare((*exchange).rotate)}}},
+	{"/resources/{type}", withHead(map[string]operation{http.MethodGet: {"list_resources", (*exchange).listResources}})},
 	{"/event_types", withHead(map[string]operation{http.MethodGet: {"list_types", (*exchange).listTypes}})},
 	{"/events/{type}/sample", withHead(map[string]operation{http.MethodGet: {"sample", (*exchange).showSample}})},
 }
@@ -133,7 +134,8 @@ type exchange struct {
 type answer struct {
 	status   int
 	location string
-	body     any // nil for none
+	body     any    // nil for none
+	next     string // where the next page is
 }
 
 // serve answers the request.
@@ -184,6 +186,9 @@ func (a *answer) write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	if a.location != "" {
 		h.Set("Location", a.location)
+	}
+	if a.next != "" {
+		h.Set("Link", "<"+a.next+`>; rel="next"`)
 	}
 	if a.body == nil {
 		w.WriteHeader(a.status)
