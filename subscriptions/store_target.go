@@ -9,7 +9,7 @@ import (
 
 // Target implements delivery.Store.
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), sealed FROM connector_subscriptions
+	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), coalesce(signing, ''), sealed FROM connector_subscriptions
 		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
 	if err != nil {
 		return nil, err
@@ -19,14 +19,22 @@ func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Targ
 		return nil, rows.Err()
 	}
 	target := new(delivery.Target)
+	var shape string
 	var sealed []byte
-	if err := rows.Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &sealed); err != nil {
+	if err := rows.Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &shape, &sealed); err != nil {
 		return nil, err
 	}
 	ring, err := q.db.KeyRing()
 	if err != nil {
 		return nil, err
 	}
-	target.Secrets, err = openSecrets(ring, subscription, sealed, time.Now())
-	return target, err
+	opened, err := openSealed(ring, subscription, sealed, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	how, err := decodeSigning(shape)
+	if err != nil {
+		return nil, err
+	}
+	return target, how.prepare(target, opened)
 }
