@@ -55,6 +55,11 @@ func parsePublishEvents(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, er
 //	    max_per_owner <n>
 //	    max_body      <size>
 //	    allow_http
+//	    signature {
+//	        headers <id> <timestamp> <signature>
+//	        hub
+//	    }
+//	    origin        <dns_name>
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
@@ -105,6 +110,10 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		return true, directive.Size(d, &h.MaxBody)
 	case "allow_http":
 		return true, directive.Flag(d, &h.AllowHTTP)
+	case "signature":
+		return true, h.unmarshalSignature(d)
+	case "origin":
+		return true, directive.Word(d, &h.Origin, checkOrigin)
 	}
 	return false, nil
 }

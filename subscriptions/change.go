@@ -13,7 +13,7 @@ type change struct {
 func (h *Handler) parseChange(o object, patch bool) (change, error) {
 	var c change
 	var err error
-	if c.terms, err = parseTerms(o); err != nil {
+	if c.terms, err = h.parseTerms(o); err != nil {
 		return c, err
 	}
 	if !patch || o.get("events", "event") != nil {

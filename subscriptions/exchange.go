@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/f737063d/caddy-connector/internal/rawpath"
-	"github.com/f737063d/caddy-connector/subscriptions/signature"
 )
 
 func (ex *exchange) create() (*answer, error) {
@@ -35,7 +34,9 @@ func (ex *exchange) create() (*answer, error) {
 	if !created {
 		return &answer{status: http.StatusOK, body: shown}, nil
 	}
-	shown.Secret = a.secret.Reveal()
+	if a.signing.Version != versionPair { // its public key is always shown
+		shown.Secret = a.secret.Reveal()
+	}
 	return &answer{status: http.StatusCreated, location: ex.location(), body: shown}, nil
 }
 
@@ -141,9 +142,12 @@ func (ex *exchange) delete() (*answer, error) {
 }
 
 func (ex *exchange) rotate() (*answer, error) {
-	secret := signature.NewSecret()
-	if err := ex.handler.store.rotate(ex.request.Context(), ex.owner, ex.id, secret); err != nil {
+	secret, err := ex.handler.store.rotate(ex.request.Context(), ex.owner, ex.id)
+	if err != nil {
 		return nil, err
+	}
+	if public, isPair := secret.PublicKey(); isPair {
+		return &answer{status: http.StatusOK, body: map[string]string{"public_key": public.String()}}, nil
 	}
 	return &answer{status: http.StatusOK, body: map[string]string{"secret": secret.Reveal()}}, nil
 }

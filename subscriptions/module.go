@@ -125,6 +125,13 @@ type Handler struct {
 	// the way. Default: only https.
 	AllowHTTP bool `json:"allow_http,omitempty"`
 
+	// How deliveries are signed, where not as Standard Webhooks 1.0.0 has it.
+	Signature *Signature `json:"signature,omitempty"`
+
+	// The DNS name that the edge says it is in the handshake `cloudevents`, which
+	// there is only with it.
+	Origin string `json:"origin,omitempty"`
+
 	base      string // what all paths begin with
 	caller    caller.Source
 	store     *Store
@@ -196,6 +203,12 @@ func (h *Handler) Validate() error {
 		return errors.New("event_types is required: the types of events that there are")
 	case len(h.Resources) == 0:
 		return errors.New("at least one resource is required")
+	}
+	if err := h.Signature.validate(); err != nil {
+		return err
+	}
+	if err := checkOrigin(h.Origin); h.Origin != "" && err != nil {
+		return err
 	}
 	for eventType := range h.EventTypes {
 		if err := checkType(eventType); err != nil {

@@ -58,22 +58,25 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 
 func (s *Store) close() error { return releaseEngine(s.db) }
 
-const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, flat, filter, rate_limit, expires_at, created_at, updated_at`
+const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, flat, filter, signing, rate_limit, expires_at, created_at, updated_at`
 
 // scan reads a row that has columns, and others behind them.
 func scan(row interface{ Scan(...any) error }, more ...any) (*subscription, error) {
 	s := new(subscription)
 	var events string
-	var filter sql.NullString
+	var filter, signing sql.NullString
 	var rateLimit, expiresAt sql.NullInt64
 	err := row.Scan(append([]any{
 		&s.id, &s.owner, &s.targetURL, &s.resourceType, &s.resourceID, &events, &s.status, &s.ordered,
-		&s.flat, &filter, &rateLimit, &expiresAt, &s.createdAt, &s.updatedAt,
+		&s.flat, &filter, &signing, &rateLimit, &expiresAt, &s.createdAt, &s.updatedAt,
 	}, more...)...)
 	if err != nil {
 		return nil, err
 	}
 	s.filter, s.rateLimit, s.expiresAt = filter.String, int(rateLimit.Int64), expiresAt.Int64
+	if s.signing, err = decodeSigning(signing.String); err != nil {
+		return nil, err
+	}
 	return s, json.Unmarshal([]byte(events), &s.events)
 }
 

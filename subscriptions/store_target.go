@@ -9,7 +9,7 @@ import (
 
 // Target implements delivery.Store.
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), sealed,
+	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), coalesce(signing, ''), sealed,
 		coalesce(failing_since, 0), warned FROM connector_subscriptions
 		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
 	if err != nil {
@@ -20,9 +20,10 @@ func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Targ
 		return nil, rows.Err()
 	}
 	target := new(delivery.Target)
+	var shape string
 	var sealed []byte
 	var failingSince int64
-	err = rows.Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &sealed, &failingSince, &target.Warnings)
+	err = rows.Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &shape, &sealed, &failingSince, &target.Warnings)
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +34,13 @@ func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Targ
 	if err != nil {
 		return nil, err
 	}
-	target.Secrets, err = openSecrets(ring, subscription, sealed, time.Now())
-	return target, err
+	opened, err := openSealed(ring, subscription, sealed, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	how, err := decodeSigning(shape)
+	if err != nil {
+		return nil, err
+	}
+	return target, how.prepare(target, opened)
 }

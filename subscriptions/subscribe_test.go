@@ -43,7 +43,7 @@ func TestSubscribe(t *testing.T) {
 	if err != nil || time.Since(created).Abs() > time.Minute || got.body["updated_at"] != got.body["created_at"] {
 		t.Errorf("created_at %v, updated_at %v", got.body["created_at"], got.body["updated_at"])
 	}
-	if len(got.body) != 15 {
+	if len(got.body) != 18 {
 		t.Errorf("members: %v", got.body)
 	}
 

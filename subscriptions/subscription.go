@@ -38,8 +38,9 @@ type subscription struct {
 	ordered      bool
 	flat         bool
 	filter       string // JSON; "": none
-	rateLimit    int    // deliveries a second; 0: any
-	expiresAt    int64  // 0: never
+	signing      signing
+	rateLimit    int   // deliveries a second; 0: any
+	expiresAt    int64 // 0: never
 	createdAt    int64
 	updatedAt    int64
 }
@@ -68,7 +69,11 @@ type view struct {
 	Ordered        bool            `json:"ordered"`
 	Flat           bool            `json:"flat"`
 	Filter         json.RawMessage `json:"filter"`
+	Headers        []string        `json:"headers"` // the names
 	RateLimit      *int            `json:"rate_limit"`
+	Signature      string          `json:"signature"`
+	PublicKey      string          `json:"public_key,omitempty"`
+	Handshake      *string         `json:"handshake"`
 	ExpiresAt      *string         `json:"expires_at"`
 	ExpirationDate *string         `json:"expiration_date"` // the same, for who knows it by that name
 	CreatedAt      string          `json:"created_at"`
@@ -85,6 +90,7 @@ func (s *subscription) view() view {
 		expiry := formatTime(s.expiresAt)
 		v.ExpiresAt, v.ExpirationDate = &expiry, &expiry
 	}
+	s.signing.show(&v)
 	if s.filter != "" {
 		v.Filter = json.RawMessage(s.filter)
 	}
@@ -100,11 +106,12 @@ func formatTime(at int64) string { return time.UnixMicro(at).UTC().Format(time.R
 type application struct {
 	subscription
 	secret signature.Secret
+	confidential
 }
 
 // parseApplication reads the body of a request to subscribe.
 func (h *Handler) parseApplication(o object) (*application, error) {
-	a := &application{subscription: subscription{status: statusActive}, secret: signature.NewSecret()}
+	a := &application{subscription: subscription{status: statusActive, signing: h.newSigning()}}
 	var ok bool
 	if a.targetURL, ok = text(o.get("target_url", "url", "webhook_url", "callback_url", "hookUrl")); !ok || !validTarget(a.targetURL, h.AllowHTTP) {
 		return nil, errTarget
@@ -119,7 +126,13 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 	if a.events, err = h.parseEvents(o); err != nil {
 		return nil, err
 	}
+	if a.secret, err = a.signing.parseSignature(o.get("signature")); err != nil {
+		return nil, err
+	}
 	if given := o.get("secret"); given != nil {
+		if a.signing.Version == versionPair {
+			return nil, errSecret
+		}
 		if a.secret, ok = parseSecret(given); !ok {
 			return nil, errSecret
 		}
@@ -129,11 +142,15 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 			return nil, errOrdered
 		}
 	}
-	t, err := parseTerms(o)
+	t, err := h.parseTerms(o)
 	if err != nil {
 		return nil, err
 	}
 	t.apply(&a.subscription)
+	if t.headers != nil {
+		a.Headers = *t.headers
+	}
+	a.Secrets = []storedSecret{{Secret: a.secret.Reveal()}}
 	return a, nil
 }
 

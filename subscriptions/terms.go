@@ -16,11 +16,12 @@ const maxRate = 1000 // deliveries a second
 type terms struct {
 	flat      *bool
 	filter    *string // "" for none
-	rateLimit *int    // 0 for none
-	expiresAt *int64  // 0 for never
+	headers   *map[string]string
+	rateLimit *int   // 0 for none
+	expiresAt *int64 // 0 for never
 }
 
-func parseTerms(o object) (t terms, err error) {
+func (h *Handler) parseTerms(o object) (t terms, err error) {
 	if given := o.get("flat"); given != nil {
 		flat, ok := boolean(given)
 		if !ok {
@@ -32,6 +33,13 @@ func parseTerms(o object) (t terms, err error) {
 		if t.filter, err = parseFilter(o.get("filter")); err != nil {
 			return t, err
 		}
+	}
+	if o.has("headers") {
+		headers, err := h.parseHeaders(o.get("headers"))
+		if err != nil {
+			return t, err
+		}
+		t.headers = &headers
 	}
 	if o.has("rate_limit") {
 		if t.rateLimit, err = parseRate(o.get("rate_limit")); err != nil {
@@ -75,13 +83,16 @@ func parseRate(given json.RawMessage) (*int, error) {
 	return &rate, nil
 }
 
-// apply changes s.
+// apply changes s. The values of header fields are sealed elsewhere.
 func (t terms) apply(s *subscription) {
 	if t.flat != nil {
 		s.flat = *t.flat
 	}
 	if t.filter != nil {
 		s.filter = *t.filter
+	}
+	if t.headers != nil {
+		s.signing.Headers = namesOf(*t.headers)
 	}
 	if t.rateLimit != nil {
 		s.rateLimit = *t.rateLimit

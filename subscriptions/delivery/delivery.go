@@ -50,6 +50,9 @@ type Target struct {
 	URL     string
 	Header  http.Header // further fields, such as a subscriber's Authorization
 	Secrets []signature.Secret
+	Names   signature.Names     // of the fields of the signature
+	Hub     signature.HubSecret // of another signature; zero for none
+	Hook    signature.HubSecret // of the one that goes with X-Hook-Secret; zero for none
 	Ordered bool
 	Flat    bool // whether the data alone is the body
 	Rate    int  // the most deliveries a second; 0 for any

@@ -60,21 +60,7 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 		v.attempt.Error = "url_invalid"
 		return v
 	}
-	header := target.Header.Clone()
-	if header == nil {
-		header = make(http.Header)
-	}
-	header.Set("Content-Type", "application/json")
-	header.Set("User-Agent", userAgent)
-	if parent := traceparent(d.Message.Traceparent); parent != "" {
-		header.Set("Traceparent", parent)
-	}
-	body := d.Message.Body
-	if target.Flat {
-		body = d.Message.data()
-		d.Message.setHeader(header)
-	}
-	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, body, target.Secrets...)
+	header, body, err := sign(target, d, v.attempt.Started)
 	if err != nil {
 		v.attempt.Error = "signing_failed"
 		return v
@@ -107,6 +93,35 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 		v.attempt.Error = "status"
 	}
 	return v
+}
+
+// sign returns the header and the body of an attempt.
+func sign(target *Target, d *Delivery, at time.Time) (header http.Header, body []byte, err error) {
+	header, body = target.Header.Clone(), d.Message.Body
+	if header == nil {
+		header = make(http.Header)
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("User-Agent", userAgent)
+	if parent := traceparent(d.Message.Traceparent); parent != "" {
+		header.Set("Traceparent", parent)
+	}
+	if target.Flat {
+		body = d.Message.data()
+		d.Message.setHeader(header)
+	}
+	if !target.Hub.IsZero() {
+		if err := signature.SignHub(header, body, target.Hub); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !target.Hook.IsZero() {
+		if err := signature.SignHook(header, body, target.Hook); err != nil {
+			return nil, nil, err
+		}
+	}
+	// the last one, so that no other field has a name of its
+	return header, body, signature.Sign(header, target.Names, d.Message.EventID, at, body, target.Secrets...)
 }
 
 // readAnswer keeps the beginning of an answer. What follows is not waited for.
