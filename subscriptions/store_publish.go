@@ -102,9 +102,9 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	at := time.UnixMicro(now)
 	body, dataAt := p.event.push(at)
 	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at, traceparent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING`,
+		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now, p.event.Traceparent)
 	if err != nil {
 		return err
 	}
