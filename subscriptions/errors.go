@@ -110,6 +110,10 @@ var (
 	errEventDataSize   = invalid("event_data_too_large", "The event's data is larger than is allowed.")
 
 	errEventTypeUnknown     = invalid("event_type_unknown", "The event's type is not one of those that can be subscribed to.")
+	errCloudEventVersion    = invalid("cloudevent_specversion_unsupported", "The CloudEvent's specversion must be 1.0.")
+	errCloudEventBinary     = invalid("cloudevent_data_base64", "The CloudEvent's data must be a JSON object, not data_base64.")
+	errCloudEventSubject    = invalid("event_resource_id_invalid", "The CloudEvent's subject, which is the resource_id, must be a text of 1 to 255 characters.")
+	errCloudEventAccount    = invalid("event_account_id_invalid", "The CloudEvent's accountid must be a text of 1 to 255 characters or a whole number.")
 	errEventDataUncheckable = invalid("event_data_invalid", "The event's data is nested too deeply, or has too long a number, to be checked against the schema of its type.")
 )
 

@@ -13,6 +13,8 @@ type Event struct {
 	ResourceID   string
 	AccountID    string          // the one owner whose subscriptions receive it; "" for all
 	Data         json.RawMessage // a JSON object, sent byte for byte
+
+	Traceparent string // the W3C trace context in which it was published; "" for none
 }
 
 // Published is what came of publishing an event.

@@ -50,6 +50,19 @@ const (
 // that a repeated request is a duplicate. If one event is not valid, none is
 // published, and the answer is 422 with its index.
 //
+// CloudEvents 1.0 over HTTP are taken, too: one in the structured mode
+// (`application/cloudevents+json`) or in the binary mode (`ce-` header fields
+// with a JSON body), several in the batched mode
+// (`application/cloudevents-batch+json`). `subject` is the `resource_id` and is
+// required; the extension `accountid` is the `account_id`; `data` must be a JSON
+// object. The id of the event, which the answer tells, is made of `source` and
+// `id`, which together tell CloudEvents apart. `time` is not kept: the timestamp
+// of what is sent is when it was published.
+//
+// Events keep the trace (W3C `traceparent`) of the request that published them:
+// that of Caddy's `tracing`, if it runs, or else the header field's. A
+// CloudEvent may have its own, as the extension for distributed tracing.
+//
 // Where the config has `subscriptions` handlers, on whatever site, an event's
 // type must be one that they declare, and its data must satisfy the type's
 // schema: at most 64 levels deep, numbers of at most 64 characters, exponents up

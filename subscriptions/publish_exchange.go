@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"cmp"
 	"net/http"
 
 	"go.uber.org/zap/zapcore"
@@ -38,18 +39,20 @@ func (pub *publishing) run(w http.ResponseWriter) (*answer, error) {
 		return nil, err
 	}
 	kind := mediaType(r)
-	if kind != jsonType && kind != linesType {
+	if kind != jsonType && kind != linesType && !isCloudEvents(r, kind) {
 		return nil, errMediaType
 	}
 	body, broken := problem.ReadBody(r, p.MaxBody)
 	if broken != nil {
 		return nil, &refusal{broken}
 	}
-	events, single, err := p.parseEvents(body, kind)
+	events, single, err := p.parse(r, body, kind)
 	if err != nil {
 		return nil, err
 	}
+	within := traceparentOf(r)
 	for i := range events {
+		events[i].Traceparent = cmp.Or(events[i].Traceparent, within)
 		if wrong := p.catalogue.check(events[i]); wrong != nil {
 			return nil, wrong.atIndex(i)
 		}

@@ -97,8 +97,10 @@ func identifier(encoded json.RawMessage) (string, bool) {
 		return string(encoded), len(encoded) <= maxID && !bytes.ContainsAny(encoded, ".eE")
 	}
 	id, ok := text(encoded)
-	if !ok || id == "" || utf8.RuneCountInString(id) > maxID {
-		return "", false
-	}
-	return id, strings.IndexFunc(id, unicode.IsControl) < 0 // PostgreSQL has no NUL in a text
+	return id, ok && validIdentifier(id)
+}
+
+func validIdentifier(id string) bool {
+	return id != "" && utf8.RuneCountInString(id) <= maxID &&
+		strings.IndexFunc(id, unicode.IsControl) < 0 // PostgreSQL has no NUL in a text
 }

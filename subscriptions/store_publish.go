@@ -119,11 +119,13 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	p.result = Published{ID: p.event.ID, Deliveries: len(p.matching)}
 	at := time.UnixMicro(now)
 	body, dataAt := p.event.push(at)
-	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body, DataAt: dataAt}
+	message := &delivery.Message{EventID: p.event.ID, Published: at, Traceparent: p.event.Traceparent, Body: body, DataAt: dataAt}
 	p.size = len(body)
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_type, resource_id, account_id, body, data_at, deliveries, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceType, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events
+		(id, type, resource_type, resource_id, account_id, traceparent, body, data_at, deliveries, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
+		p.event.ID, p.event.Type, p.event.ResourceType, p.event.ResourceID, p.event.AccountID, p.event.Traceparent, body, dataAt,
+		len(p.matching), now)
 	if err != nil {
 		return err
 	}
