@@ -36,17 +36,19 @@ func (ex *exchange) create() (*answer, error) {
 	return &answer{http.StatusCreated, ex.location(), shown}, nil
 }
 
-// location returns where the new subscription is for the client, which may see
-// it below another path than this handler does.
-func (ex *exchange) location() string {
-	path := ex.handler.base + "/subscriptions"
+func (ex *exchange) location() string { return ex.written("/subscriptions") + "/" + ex.id }
+
+// written returns the path of the request as the client has written it, which
+// may be longer than the one that this handler sees.
+func (ex *exchange) written(path string) string {
+	path = ex.handler.base + path
 	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		written := rawpath.Of(original.URL)
 		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host
 			path = written
 		}
 	}
-	return path + "/" + ex.id
+	return path
 }
 
 func (ex *exchange) list() (*answer, error) {
@@ -71,12 +73,19 @@ func (ex *exchange) list() (*answer, error) {
 	return &answer{status: http.StatusOK, body: page}, nil
 }
 
+func parseLimit(query url.Values) (limit int, err error) {
+	if !query.Has("limit") {
+		return defaultPage, nil
+	}
+	if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
+		return 0, errPageLimit
+	}
+	return limit, nil
+}
+
 func parsePage(query url.Values) (limit int, after string, err error) {
-	limit = defaultPage
-	if query.Has("limit") {
-		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
-			return 0, "", errPageLimit
-		}
+	if limit, err = parseLimit(query); err != nil {
+		return 0, "", err
 	}
 	if after = query.Get("cursor"); after != "" && !validID(after) {
 		return 0, "", errCursor

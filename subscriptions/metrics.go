@@ -44,8 +44,8 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal}
-	publishCollectors = []prometheus.Collector{publishedTotal, publishedDeliveries, publishRejections}
+	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal, prunedTotal}
+	publishCollectors = []prometheus.Collector{publishedTotal, publishedDeliveries, publishRejections, prunedTotal}
 )
 
 // statusClass returns 2xx for 201.
