@@ -141,6 +141,8 @@ func (r *refusal) write(w http.ResponseWriter) {
 		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
 	case errNotReady:
 		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+	case errTestRate:
+		w.Header().Set("Retry-After", "1")
 	}
 	if r.Problem == problem.ClientGone {
 		w.WriteHeader(r.Status)

@@ -80,16 +80,6 @@ func (ex *exchange) list() (*answer, error) {
 	return &answer{status: http.StatusOK, body: page}, nil
 }
 
-func parsePage(query url.Values) (limit int, after string, err error) {
-	if limit, err = parseLimit(query); err != nil {
-		return 0, "", err
-	}
-	if after = query.Get("cursor"); after != "" && !validID(after) {
-		return 0, "", errCursor
-	}
-	return limit, after, nil
-}
-
 func parseLimit(query url.Values) (limit int, err error) {
 	if !query.Has("limit") {
 		return defaultPage, nil
@@ -98,6 +88,16 @@ func parseLimit(query url.Values) (limit int, err error) {
 		return 0, errPageLimit
 	}
 	return limit, nil
+}
+
+func parsePage(query url.Values) (limit int, after string, err error) {
+	if limit, err = parseLimit(query); err != nil {
+		return 0, "", err
+	}
+	if after = query.Get("cursor"); after != "" && !validID(after) {
+		return 0, "", errCursor
+	}
+	return limit, after, nil
 }
 
 func (ex *exchange) get() (*answer, error) {

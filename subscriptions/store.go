@@ -35,8 +35,10 @@ func migrationsFor(dialect string) fs.FS {
 
 // Store keeps subscriptions, and events for the engine that sends them.
 type Store struct {
-	db     *datastore.DB
-	engine *delivery.Engine
+	db       *datastore.DB
+	engine   *delivery.Engine
+	replayer *replayer
+	tests    *pace
 }
 
 // openStore returns the store that a handler uses until it calls close.
@@ -53,7 +55,7 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db, engine}, nil
+	return &Store{db, engine.Engine, engine.replayer, &engine.tests}, nil
 }
 
 func (s *Store) close() error { return releaseEngine(s.db) }
