@@ -10,14 +10,14 @@ type change struct {
 }
 
 // parseChange reads the body of a PUT, which replaces the events, or of a PATCH.
-func (h *Handler) parseChange(o object, patch bool) (change, error) {
+func (h *Handler) parseChange(o object, patch bool, catalogue map[string]*EventType) (change, error) {
 	var c change
 	var err error
 	if c.terms, err = h.parseTerms(o); err != nil {
 		return c, err
 	}
 	if !patch || o.get("events", "event") != nil {
-		if c.events, err = h.parseEvents(o); err != nil || !patch {
+		if c.events, err = parseEvents(o, catalogue); err != nil || !patch {
 			return c, err
 		}
 	}

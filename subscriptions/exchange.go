@@ -116,19 +116,31 @@ func (ex *exchange) update() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := ex.handler.parseChange(o, ex.request.Method == http.MethodPatch)
+	s, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
 	if err != nil {
 		return nil, err
 	}
-	return ex.change(c)
+	c, err := ex.handler.parseChange(o, ex.request.Method == http.MethodPatch, ex.handler.catalogueOf(s.resourceType))
+	if err != nil {
+		return nil, err
+	}
+	return ex.change(s, c)
 }
 
-func (ex *exchange) pause() (*answer, error) { return ex.change(change{status: statusPaused}) }
+func (ex *exchange) pause() (*answer, error) { return ex.setStatus(statusPaused) }
 
-func (ex *exchange) resume() (*answer, error) { return ex.change(change{status: statusActive}) }
+func (ex *exchange) resume() (*answer, error) { return ex.setStatus(statusActive) }
 
-func (ex *exchange) change(c change) (*answer, error) {
-	if err := ex.mayChange(c); err != nil {
+func (ex *exchange) setStatus(status string) (*answer, error) {
+	s, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
+	if err != nil {
+		return nil, err
+	}
+	return ex.change(s, change{status: status})
+}
+
+func (ex *exchange) change(s *subscription, c change) (*answer, error) {
+	if err := ex.mayChange(s, c); err != nil {
 		return nil, err
 	}
 	return shown(ex.handler.store.change(ex.request.Context(), ex.owner, ex.id, c))

@@ -12,9 +12,6 @@ import (
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
-// statusDisabled is that of a subscription whose target has failed for long.
-const statusDisabled = "disabled"
-
 // idsIn reads a JSON array of numbers, which is a parameter.
 var idsIn = map[datastore.Dialect]func(parameter string) string{
 	datastore.SQLite:     func(p string) string { return "(SELECT value FROM json_each(" + p + "))" },

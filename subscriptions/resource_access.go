@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -24,13 +25,9 @@ func (ex *exchange) mayCreate(s *subscription) error {
 
 // mayChange checks that the user still sees the resource of a subscription that
 // goes on with a change. One that is paused by it is checked when it is resumed.
-func (ex *exchange) mayChange(c change) error {
+func (ex *exchange) mayChange(s *subscription, c change) error {
 	if c.status == statusPaused {
 		return nil
-	}
-	s, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
-	if err != nil {
-		return err
 	}
 	if s.status == statusEnded {
 		return errEnded
@@ -41,6 +38,9 @@ func (ex *exchange) mayChange(c change) error {
 // maySee checks that the user sees a resource. Nobody sees one of a type that is
 // no longer in the config.
 func (ex *exchange) maySee(resourceType, id string) error {
+	if resourceType == reservedResource {
+		return ex.mayWatch(id)
+	}
 	resource := ex.handler.Resources[resourceType]
 	if resource == nil {
 		return errResourceDenied
@@ -55,6 +55,19 @@ func (ex *exchange) maySee(resourceType, id string) error {
 	})
 	if err == nil && !seen {
 		err = errResourceDenied
+	}
+	return err
+}
+
+// mayWatch checks that a subscription, whose own events are subscribed to, is the
+// user's.
+func (ex *exchange) mayWatch(id string) error {
+	if id == allResources {
+		return nil
+	}
+	_, err := ex.handler.store.get(ex.request.Context(), ex.owner, id)
+	if errors.Is(err, errUnknown) {
+		return errResourceDenied
 	}
 	return err
 }

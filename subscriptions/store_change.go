@@ -123,6 +123,11 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 			return errExpiry
 		}
 		c.apply(changed)
+		if c.status == statusActive {
+			if err := forgetHealth(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		if c.events != nil {
 			switch _, err := same(ctx, tx, changed); {
 			case err == nil:

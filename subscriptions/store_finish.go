@@ -3,6 +3,7 @@ package subscriptions
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -55,14 +56,42 @@ func (q *queue) Finish(ctx context.Context, results []delivery.Result) error {
 	if err != nil {
 		return err
 	}
-	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+	var told announcements
+	err = q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+		told.settle(q.engine, false) // of a transaction that was rolled back
 		for _, statement := range finish[tx.Dialect()] {
 			if _, err := tx.Exec(ctx, statement, string(encoded), q.node); err != nil {
 				return err
 			}
 		}
-		return nil
+		return q.announceExhausted(ctx, tx, &told, results)
 	})
+	told.settle(q.engine, err == nil)
+	return err
+}
+
+// announceExhausted tells the owners of deliveries that are not tried any more.
+func (q *queue) announceExhausted(ctx context.Context, tx *datastore.Tx, told *announcements, results []delivery.Result) error {
+	for _, r := range results {
+		if r.State != delivery.Dead {
+			continue
+		}
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		d := r.Delivery
+		err = told.add(ctx, tx, q.engine, now, exhaustedType, d.Subscription, func(target string) any {
+			return exhaustedData{
+				SubscriptionID: d.Subscription, TargetURL: target, DeliveryID: deliveryPrefix + strconv.FormatInt(d.ID, 10),
+				EventID: d.Message.EventID, Attempts: d.Attempts, Status: r.Attempt.Status, Error: r.Attempt.Error,
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readable makes text of an answer: neither database stores any bytes as text.

@@ -9,7 +9,9 @@ import (
 
 // Report implements delivery.Store.
 func (q *queue) Report(ctx context.Context, subscription string, c delivery.Condition) error {
-	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+	var told announcements
+	err := q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+		told.settle(q.engine, false) // of a transaction that was rolled back
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
@@ -19,10 +21,16 @@ func (q *queue) Report(ctx context.Context, subscription string, c delivery.Cond
 			return err
 		}
 		if c.Health == delivery.Gone {
-			return cancelDeliveries(ctx, tx, subscription)
+			if err := cancelDeliveries(ctx, tx, subscription); err != nil {
+				return err
+			}
 		}
-		return nil
+		return told.add(ctx, tx, q.engine, now, conditionTypes[c.Health], subscription, func(target string) any {
+			return conditionOf(subscription, target, c)
+		})
 	})
+	told.settle(q.engine, err == nil)
+	return err
 }
 
 // setHealth reports whether anything changed: several attempts may end at the
@@ -50,4 +58,10 @@ func setHealth(ctx context.Context, tx *datastore.Tx, subscription string, c del
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
+}
+
+// forgetHealth is for a subscription that begins anew.
+func forgetHealth(ctx context.Context, tx *datastore.Tx, subscription string) error {
+	_, err := tx.Exec(ctx, "UPDATE connector_subscriptions SET failing_since = NULL, warned = 0 WHERE id = $1", subscription)
+	return err
 }

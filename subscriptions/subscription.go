@@ -16,9 +16,10 @@ import (
 
 // What a subscription's status can be.
 const (
-	statusActive = "active"
-	statusPaused = "paused" // its deliveries wait
-	statusEnded  = "ended"  // its target answered 410
+	statusActive   = "active"
+	statusPaused   = "paused"   // its deliveries wait
+	statusDisabled = "disabled" // its target has failed for too long; its deliveries wait
+	statusEnded    = "ended"    // its target answered 410
 )
 
 const (
@@ -123,7 +124,7 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 		return nil, errResourceID
 	}
 	var err error
-	if a.events, err = h.parseEvents(o); err != nil {
+	if a.events, err = parseEvents(o, h.catalogueOf(a.resourceType)); err != nil {
 		return nil, err
 	}
 	if a.secret, err = a.signing.parseSignature(o.get("signature")); err != nil {
@@ -162,11 +163,11 @@ func (h *Handler) resourceType(given json.RawMessage) (string, bool) {
 		}
 	}
 	name, ok := text(given)
-	return name, ok && h.Resources[name] != nil
+	return name, ok && (h.Resources[name] != nil || name == reservedResource)
 }
 
 // parseEvents reads the types and wildcards that a body names.
-func (h *Handler) parseEvents(o object) ([]string, error) {
+func parseEvents(o object, catalogue map[string]*EventType) ([]string, error) {
 	var events []string
 	if given := o.get("events"); given != nil {
 		var list []json.RawMessage
@@ -187,7 +188,7 @@ func (h *Handler) parseEvents(o object) ([]string, error) {
 		return nil, errEventsNone
 	}
 	for _, event := range events {
-		if !eventtype.InCatalogue(event, h.EventTypes) {
+		if !eventtype.InCatalogue(event, catalogue) {
 			return nil, errEvents
 		}
 	}

@@ -91,7 +91,7 @@ func (h *Handler) testType(of *subscription) string {
 			return event
 		}
 	}
-	types := slices.Sorted(maps.Keys(h.EventTypes))
+	types := slices.Sorted(maps.Keys(h.catalogueOf(of.resourceType)))
 	for _, eventType := range types {
 		if eventtype.MatchAny(of.events, eventType) {
 			return eventType
