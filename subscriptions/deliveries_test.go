@@ -199,10 +199,10 @@ func (e *edge) bulk(subscription string, n, state int) {
 	now := micros(time.Now())
 	e.write(`INSERT INTO connector_events (id, type, resource_id, body, data_at, deliveries, created_at)
 		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-		SELECT 'evt_bulk_' || n, 'task.create', 'p1', $3, 0, 1, CAST($2 AS BIGINT) - ($1 - n) * 1000000 FROM numbers`, n, now, []byte("{}"))
+		SELECT 'evt_bulk_' || n, 'task.create', 'p1', $3, 0, 1, CAST($2 AS BIGINT) - CAST($1 - n AS BIGINT) * 1000000 FROM numbers`, n, now, []byte("{}"))
 	e.write(`INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due)
 		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-		SELECT 'evt_bulk_' || n, $2, $3, 0, $4, $4 FROM numbers ORDER BY n`, n, subscription, state, now)
+		SELECT 'evt_bulk_' || n, $2, $3, 0, CAST($4 AS BIGINT) - CAST($1 - n AS BIGINT) * 1000000, $4 FROM numbers ORDER BY n`, n, subscription, state, now)
 }
 
 // A filter that finds nothing looks at no more than its share for a page.

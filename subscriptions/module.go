@@ -63,6 +63,34 @@ const (
 // goes on signing for 24 hours. `DELETE` also cancels deliveries that wait. The
 // subscriptions of others are answered like those that do not exist.
 //
+// What became of events, and to have them sent again:
+//
+//   - `GET` `/subscriptions/{id}/deliveries` lists a subscription's deliveries,
+//     newest first, by pages. The query may have `state` (`pending`, `delivered`,
+//     `dead`, `cancelled`; several with commas), `since` and `until`, which are
+//     times of publishing as in RFC 3339, and `event_type`. A page with an
+//     `event_type` that is rare may have less than its `limit`, and a
+//     `next_cursor`.
+//   - `GET` `/deliveries/{id}` answers one, with its last 100 attempts in
+//     `attempt_list` and the `payload` that is sent.
+//   - `POST` `/deliveries/{id}/retry` has one sent again at once, whatever its
+//     state, and is answered 202.
+//   - `POST` `/subscriptions/{id}/replays` does so for all that were published
+//     from `since` on, `until` a time (by default, now) and that are in one of the
+//     `states` (by default, `dead`). It is answered 202 with a replay, which goes
+//     on in the background, also over restarts, and adds no more than the
+//     subscriber takes. `GET` there lists replays, newest first; below it, each has
+//     `GET`, with its `status` (`running`, `done`, `cancelled`) and how many of
+//     `total` were `replayed`, and `DELETE`, which cancels it. A user may have 5
+//     that run.
+//   - `POST` `/subscriptions/{id}/test` sends a sample at once, of a `type` if the
+//     body names one, and answers whether it was `delivered`, with the target's
+//     `status`. A subscription that was disabled because its target failed is
+//     active again when it was. It can be done once in a second.
+//
+// Deliveries of what is paused, disabled, expired or ended are not sent again:
+// the answer is 409. They are kept as long as the app's `retention` says.
+//
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
 // are some. `GET {prefix}/events/{type}/sample` answers an array with one example
@@ -90,9 +118,10 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`, `test`, `list_deliveries`, `get_delivery`, `retry`, `replay`, `list_replays`, `get_replay`, `cancel_replay`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
 // `caddy_subscriptions_resource_lookups_total` | `resource`, `outcome` (`ok`, `denied`, `invalid`, `failed`, `timeout`, `client_gone`) | How often an app was asked for a user's resources; pages count as one
+// `caddy_subscriptions_pruned_total` | `kind` (`delivery`, `attempt`, `event`, `replay`, `subscription`) | Rows that were removed because they were older than the retention
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
 	// Default: `/`.

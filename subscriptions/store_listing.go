@@ -170,9 +170,9 @@ func (s *Store) firstSince(ctx context.Context, at int64) (int64, error) {
 	for err == nil && low < high {
 		middle := low + (high-low)/2
 		var id, published int64
-		// an event that is gone was among the oldest
-		err = s.db.QueryRow(ctx, `SELECT d.id, coalesce(e.created_at, 0)
-			FROM (SELECT id, event_id FROM connector_deliveries WHERE id >= $1 ORDER BY id LIMIT 1) AS d
+		// where the event is gone, the time of the last replay is the best there is
+		err = s.db.QueryRow(ctx, `SELECT d.id, coalesce(e.created_at, d.since)
+			FROM (SELECT id, event_id, since FROM connector_deliveries WHERE id >= $1 ORDER BY id LIMIT 1) AS d
 			LEFT JOIN connector_events AS e ON e.id = d.event_id`, middle).Scan(&id, &published)
 		switch {
 		case errors.Is(err, sql.ErrNoRows): // those behind it have just been pruned
