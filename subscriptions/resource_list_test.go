@@ -179,12 +179,12 @@ func TestListResourcesBehindPaths(t *testing.T) {
 	prefixed := strings.Replace(listing, "allow_http", "prefix /api/v1", 1)
 	e := start(t, listing)
 	for path, site := range map[string]string{
-		"/resources/project":               listing,
-		"/api/v1/resources/project":        prefixed,
-		"/outer/resources/project":         "handle_path /outer/* {\n" + listing + "\n}",
-		"/outer/api/v1/resources/project":  "handle_path /outer/* {\n" + prefixed + "\n}",
-		"/%6Futer/resources/project":       "handle_path /outer/* {\n" + listing + "\n}",
-		"/public/projects.json":            "rewrite /public/projects.json /resources/project?{query}\n" + listing,
+		"/resources/project":              listing,
+		"/api/v1/resources/project":       prefixed,
+		"/outer/resources/project":        "handle_path /outer/* {\n" + listing + "\n}",
+		"/outer/api/v1/resources/project": "handle_path /outer/* {\n" + prefixed + "\n}",
+		"/%6Futer/resources/project":      "handle_path /outer/* {\n" + listing + "\n}",
+		"/public/projects.json":           "rewrite /public/projects.json /resources/project?{query}\n" + listing,
 	} {
 		e.load("", site)
 		got := e.do("alice", "GET", path+"?limit=1&q=W&other=x", "")
