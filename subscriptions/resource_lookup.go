@@ -51,6 +51,7 @@ type lookup struct {
 	resource *Resource
 	header   http.Header
 	read     int64               // bytes, so far
+	count    int                 // of resources, so far
 	asked    map[string]struct{} // URLs of pages
 	seen     map[string]struct{} // ids
 }
@@ -84,6 +85,9 @@ func (l *lookup) run(ctx context.Context, user string, visit func(choice) (enoug
 		if failed != nil {
 			return failed
 		}
+		if l.count += len(choices); l.count > maxLookupResources {
+			return invalidAnswer("the app lists too many resources")
+		}
 		for _, c := range choices {
 			if _, again := l.seen[c.ID]; again { // pages overlap when something is made meanwhile
 				continue
@@ -91,9 +95,6 @@ func (l *lookup) run(ctx context.Context, user string, visit func(choice) (enoug
 			if l.seen[c.ID] = struct{}{}; visit(c) {
 				return nil
 			}
-		}
-		if len(l.seen) > maxLookupResources {
-			return invalidAnswer("the app lists too many resources")
 		}
 		if page, failed = l.next(page, links); page == nil {
 			return failed
