@@ -22,6 +22,7 @@ import (
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/secret"
+	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
 func init() {
@@ -198,13 +199,15 @@ func (s *HTTPTickets) ask(ctx context.Context, ticketID, agentID string) (string
 	if err != nil {
 		return "", lookupError(ctx, err)
 	}
-	var answer struct {
-		Instance string `json:"instance"`
+	members, err := strictjson.Object(body)
+	if err != nil {
+		return "", fmt.Errorf("the helpdesk's answer: %w", err)
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Instance == "" {
+	instance, ok := strictjson.Text(members["instance"])
+	if !ok || instance == "" {
 		return "", errors.New("the helpdesk's answer names no instance")
 	}
-	return answer.Instance, nil
+	return instance, nil
 }
 
 // lookupError keeps from an error what may be logged: it may hold bytes of the
