@@ -95,6 +95,9 @@ func (ex *exchange) findInstance() (*Instance, *refusal) {
 		return nil, errTicket
 	case ex.inbound.Context().Err() != nil:
 		return nil, errClientGone
+	case errors.Is(err, errAgentID):
+		h.logger.Warn("an agent cannot be looked up", zap.String("ticket_id", ex.ticketID), zap.Error(err))
+		return nil, errUser
 	default:
 		refused := errTicketSource
 		var timeout interface{ Timeout() bool }

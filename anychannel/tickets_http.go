@@ -44,7 +44,9 @@ type HTTPTickets struct {
 	// What is asked: an http or https URL with `{ticket_id}` in its path or
 	// query, and `{agent_id}` if the helpdesk wants it there. Other placeholders
 	// are resolved once, when the config is loaded. The operator writes it, so
-	// it may lead to a private address.
+	// it may lead to a private address. In a path, an agent's id must not have
+	// backslashes, control characters or dot segments, in any encoding: such
+	// agents are answered 403.
 	URL string `json:"url,omitempty"`
 
 	// The header that carries the agent's id. Default: `X-Agent-Id`.
@@ -72,6 +74,11 @@ type HTTPTickets struct {
 	transport *reverseproxy.HTTPTransport
 	cache     *otter.Cache[ticketKey, cachedTicket]
 }
+
+// errAgentID says that {agent_id} stands in the URL's path, where servers read
+// this agent's id as more than one segment, or as none.
+var errAgentID = errors.New("the agent's id cannot stand in the path of the helpdesk's URL: " +
+	"leave it to the header, or put {agent_id} into the query")
 
 type ticketKey struct{ ticketID, agentID string }
 
@@ -170,7 +177,7 @@ func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (s
 func (s *HTTPTickets) ask(ctx context.Context, ticketID, agentID string) (string, error) {
 	target, err := expandTicketURL(s.template, ticketID, agentID)
 	if err != nil {
-		return "", ErrNoAccess // no agent's id makes dot segments
+		return "", errAgentID
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()

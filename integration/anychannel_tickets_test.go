@@ -81,7 +81,7 @@ func TestHTTPTicketsAgentIDs(t *testing.T) {
 	} {
 		got := s.do("POST", like, "", "X-User: "+id)
 		if asked == "" {
-			got.isRefusal(t, 404, "RecordNotFound", "destination_not_found", "")
+			got.isRefusal(t, 403, "Forbidden", denied, "")
 			if requests := append(helpdesk.seen(), service.seen()...); len(requests) != 0 {
 				t.Errorf("%q: asked %q", id, requests)
 			}
@@ -92,6 +92,9 @@ func TestHTTPTicketsAgentIDs(t *testing.T) {
 			t.Errorf("%q: %d, asked %q", id, got.StatusCode, request)
 		}
 		service.one(t)
+	}
+	if logs := s.logs(); !strings.Contains(logs, "the agent's id cannot stand in the path") {
+		t.Error("the log does not say why")
 	}
 	s.reload(ca.openEgress(), strings.Replace(site, "/{agent_id}/x/", "/x/", 1)) // in a query dots are just dots
 	for _, id := range []string{"..", "../62", `a\b`} {
