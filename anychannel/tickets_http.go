@@ -155,7 +155,13 @@ func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger)
 }
 
 // Instance implements TicketSource.
-func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (string, error) {
+func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (TicketInstance, error) {
+	name, err := s.look(ctx, ticketID, agentID)
+	return ConfiguredInstance(name), err
+}
+
+// look returns what the helpdesk says, or has said not long ago.
+func (s *HTTPTickets) look(ctx context.Context, ticketID, agentID string) (string, error) {
 	key := ticketKey{ticketID, agentID}
 	asked := time.Now()
 	if s.cache != nil {
