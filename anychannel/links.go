@@ -45,6 +45,9 @@ func metadataOf(instance, integration string) []byte {
 	return []byte("any_channel/instance/" + instance + "/" + integration + "/metadata") // no name has a slash
 }
 
+const findQuery = `SELECT l.agents, i.name, i.integration, i.state, i.sealed
+	FROM connector_ticket_links l JOIN connector_instances i ON i.name = l.instance WHERE l.ticket_id = $1`
+
 // find returns the instance of a ticket, if this agent may use it.
 func (l links) find(ctx context.Context, ticketID, agentID string) (TicketInstance, error) {
 	ring, err := l.db.KeyRing()
@@ -54,9 +57,7 @@ func (l links) find(ctx context.Context, ticketID, agentID string) (TicketInstan
 	var name, integration, state string
 	var agents sql.NullString
 	var sealed []byte
-	err = l.db.QueryRow(ctx, `SELECT l.agents, i.name, i.integration, i.state, i.sealed
-		FROM connector_ticket_links l JOIN connector_instances i ON i.name = l.instance WHERE l.ticket_id = $1`, ticketID).
-		Scan(&agents, &name, &integration, &state, &sealed)
+	err = l.db.QueryRow(ctx, findQuery, ticketID).Scan(&agents, &name, &integration, &state, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return TicketInstance{}, ErrUnknownTicket
 	}
