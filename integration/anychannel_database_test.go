@@ -221,8 +221,14 @@ func TestDatabaseTicketsNotReady(t *testing.T) {
 	}
 	server.Restart(t)
 	eventually(t, "the database", func() bool { return s.do("POST", like, "{}", asJSON).StatusCode == 200 })
-	if strings.Contains(s.logs(), pgtest.Password) {
+	logs := s.logs()
+	if strings.Contains(logs, pgtest.Password) {
 		t.Error("the log has the password")
+	}
+	for _, want := range []string{`"logger":"admin.api.any_channel","msg":"the database cannot be used"`, `"ticket_id":"62","reason":"database_not_ready"`} {
+		if !strings.Contains(logs, want) {
+			t.Errorf("the log lacks %s", want)
+		}
 	}
 }
 
