@@ -14,8 +14,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 )
@@ -117,11 +119,12 @@ type Handler struct {
 	// there is only with it.
 	Origin string `json:"origin,omitempty"`
 
-	base   string // what all paths begin with
-	caller caller.Source
-	store  *Store
-	server *caddyhttp.Server // nil where it is not known
-	logger *zap.Logger
+	base      string // what all paths begin with
+	caller    caller.Source
+	store     *Store
+	transport *egress.Transport // the guarded way out
+	server    *caddyhttp.Server // nil where it is not known
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -146,6 +149,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err
 	}
+	app, err := datastore.Of(ctx)
+	if err != nil {
+		return err
+	}
+	h.transport = app.Transport()
 	if h.store, err = openStore(ctx, h.logger); err != nil {
 		return err
 	}
