@@ -28,10 +28,15 @@ func TestCaddyfile(t *testing.T) {
 				max_per_owner 7
 				max_body 1KiB
 				allow_http
+				signature {
+					headers X-Id X-At X-Sum
+					hub
+				}
+				origin edge.example.com
 			}`,
-			`{"allow_http":true,"event_types":["task.create","task.update"],"handler":"subscriptions","max_body":1024,"max_per_owner":7,` +
+			`{"allow_http":true,"event_types":["task.create","task.update"],"handler":"subscriptions","max_body":1024,"max_per_owner":7,"origin":"edge.example.com",` +
 				`"prefix":"/api","resources":{"project":{"from":"https://app.internal/api/projects","id":"key","value":"name"},"task":{}},` +
-				`"user":"{http.reverse_proxy.header.X-User}"}`,
+				`"signature":{"headers":["X-Id","X-At","X-Sum"],"hub":true},"user":"{http.reverse_proxy.header.X-User}"}`,
 		},
 		"publish": {"publish_events", `{"handler":"publish_events"}`},
 		"publish all": {
@@ -81,6 +86,22 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"subscriptions {\nmax_per_owner 1\nmax_per_owner 1" + rest + "}", "duplicate subdirective 'max_per_owner'"},
 		{"subscriptions {\nmax_body x" + rest + "}", "max_body 'x' is not a size above zero"},
 		{"subscriptions {\nallow_http on" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nresource subscription" + rest + "}", "this name is reserved"},
+		{"subscriptions {\nsignature hub" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nother\n}" + rest + "}", "unrecognized subdirective 'other'"},
+		{"subscriptions {\nsignature {\nhub\nhub\n}" + rest + "}", "duplicate subdirective 'hub'"},
+		{"subscriptions {\nsignature {\nhub on\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At X-Sum X\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At x-id\n}" + rest + "}", "stands for two fields"},
+		{"subscriptions {\nsignature {\nheaders X-Id X_At X-Sum\n}" + rest + "}", "only letters, digits and hyphens"},
+		{"subscriptions {\nsignature {\nheaders X-Id Content-Type X-Sum\n}" + rest + "}", "'Content-Type' is for something else"},
+		{"subscriptions {\nsignature {\nheaders X-Id Webhook-Event-Type X-Sum\n}" + rest + "}", "'Webhook-Event-Type' is for something else"},
+		{"subscriptions {\nsignature {\nheaders a b c\nheaders a b c\n}" + rest + "}", "duplicate subdirective 'headers'"},
+		{"subscriptions {\nsignature {\nheaders a b c {\nx\n}\n}" + rest + "}", "'headers' takes no block"},
+		{"subscriptions {\nsignature {\nhub\n}\nsignature {\nhub\n}" + rest + "}", "duplicate subdirective 'signature'"},
+		{"subscriptions {\norigin https://x" + rest + "}", "origin 'https://x' is not a DNS name"},
+		{"subscriptions {\norigin a\norigin a" + rest + "}", "duplicate subdirective 'origin'"},
 		{"publish_events * x", "wrong argument count"},
 		{"publish_events {\npath x\n}", "'x' is not a path"},
 		{"publish_events {\nmax_events -1\n}", "max_events '-1' is not a number above zero"},
@@ -107,6 +128,10 @@ func TestInvalidJSON(t *testing.T) {
 		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"max_body":-1}`:                               "max_body is negative",
 		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"max_per_owner":-1}`:                          "max_per_owner is negative",
 		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"no_such_field":1}`:                           "no_such_field",
+		`{"handler":"subscriptions","event_types":["a"],"resources":{"subscription":{}}}`:                                  "this name is reserved",
+		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"origin":"X"}`:                                "is not a DNS name",
+		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"signature":{"headers":["a"]}}`:               "headers takes the names",
+		`{"handler":"subscriptions","event_types":["a"],"resources":{"a":{}},"signature":{"headers":["a","te","c"]}}`:      "'te' is for something else",
 		`{"handler":"publish_events","path":"x"}`:                                                                          "path: 'x' is not a path",
 		`{"handler":"publish_events","user":"alice"}`:                                                                      "is not a placeholder",
 		`{"handler":"publish_events","max_body":-1}`:                                                                       "max_body is negative",
