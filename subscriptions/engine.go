@@ -3,6 +3,7 @@ package subscriptions
 import (
 	"context"
 	"crypto/rand"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
@@ -30,6 +32,7 @@ type sharedEngine struct {
 	replayer *replayer
 	pruner   *pruner
 	tests    pace
+	client   *currentTransport
 
 	users atomic.Int32 // configs that run
 
@@ -42,10 +45,11 @@ type sharedEngine struct {
 // config does. Each call is undone by one of releaseEngine.
 func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*sharedEngine, error) {
 	shared, _, err := engines.LoadOrNew(db.Key(), func() (caddy.Destructor, error) {
+		client := new(currentTransport)
 		leases := &queue{Store: &Store{db: db}, node: rand.Text()}
-		leases.engine = delivery.New(delivery.Config{Node: leases.node, Store: leases, Client: app.Transport(), Logger: logger})
+		leases.engine = delivery.New(delivery.Config{Node: leases.node, Store: leases, Client: client, Logger: logger})
 		return &sharedEngine{
-			Engine: leases.engine, db: db, replayer: newReplayer(db, leases.engine), pruner: &pruner{db: db, logger: logger},
+			Engine: leases.engine, client: client, db: db, replayer: newReplayer(db, leases.engine), pruner: &pruner{db: db, logger: logger},
 		}, nil
 	})
 	if err != nil {
@@ -53,10 +57,22 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 	}
 	engine := shared.(*sharedEngine)
 	app.Work(func(ctx context.Context) {
+		engine.client.Store(app.Transport())
 		engine.pruner.retention.Store(int64(app.Retention))
 		engine.run(ctx)
 	})
 	return engine, nil
+}
+
+// currentTransport is the guarded transport of the config that was started last:
+// the engine outlives configs, and what they let it dial.
+type currentTransport struct {
+	atomic.Pointer[egress.Transport]
+}
+
+// RoundTrip implements http.RoundTripper. It is called when a config runs.
+func (c *currentTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return c.Load().RoundTrip(r)
 }
 
 func releaseEngine(db *datastore.DB) error {
