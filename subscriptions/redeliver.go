@@ -98,7 +98,7 @@ func (s *Store) retry(ctx context.Context, d *deliveryRow) error {
 		return err
 	})
 	if err == nil {
-		s.engine.Changed(d.subscription)
+		s.changed(d.subscription)
 	}
 	return err
 }

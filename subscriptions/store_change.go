@@ -46,7 +46,7 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		return nil, false, err
 	}
 	if !created {
-		s.engine.Changed(kept.id) // it may have expired before
+		s.changed(kept.id) // it may have expired before
 	}
 	return kept, created, nil
 }
@@ -155,7 +155,7 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 	if err != nil {
 		return nil, err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return changed, nil
 }
 
@@ -196,7 +196,7 @@ func (s *Store) rotate(ctx context.Context, owner, id string) (secret signature.
 	if err != nil {
 		return signature.Secret{}, err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return secret, nil
 }
 
@@ -217,6 +217,6 @@ func (s *Store) delete(ctx context.Context, owner, id string) error {
 	if err != nil {
 		return err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return nil
 }
