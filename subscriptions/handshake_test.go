@@ -118,8 +118,10 @@ func TestHandshakesThatFail(t *testing.T) {
 			echoHookSecret(w, r)
 			w.Header().Add("X-Hook-Secret", "x")
 		}},
-		"an error":       {"x-hook-secret", func(w http.ResponseWriter, r *http.Request) { echoHookSecret(w, r); w.WriteHeader(500) }},
-		"a redirect":     {"x-hook-secret", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }},
+		"an error": {"x-hook-secret", func(w http.ResponseWriter, r *http.Request) { echoHookSecret(w, r); w.WriteHeader(500) }},
+		"a redirect": {"x-hook-secret", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}},
 		"no origin":      {"cloudevents", func(http.ResponseWriter, *http.Request) {}},
 		"another origin": {"cloudevents", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("WebHook-Allowed-Origin", "example.com") }},
 		"not found": {"cloudevents", func(w http.ResponseWriter, _ *http.Request) {
