@@ -30,7 +30,7 @@ var loopback = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Lo
 
 func (h *Handler) reachesHost(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Zone() == "" && h.transport.Permits(addr) // a zone is of one machine
+		return h.transport.Permits(addr) // never with a zone
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return h.transport.Permits(loopback[0]) || h.transport.Permits(loopback[1])
