@@ -160,7 +160,7 @@ func (r *replayer) batch(ctx context.Context, of *replay) (progress bool, err er
 			return nil
 		}
 		progress = true
-		if added, err = redeliver(ctx, tx, of.subscription, ids, of.states, now); err != nil {
+		if added, err = redeliver(ctx, tx, ids, of.states, now); err != nil {
 			return err
 		}
 		return r.move(ctx, tx, of, position, added, ended, now)
