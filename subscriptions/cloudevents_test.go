@@ -176,8 +176,8 @@ func TestTraceparent(t *testing.T) {
 		return e.rows("SELECT traceparent FROM connector_events WHERE id = $1", got.id())[0]
 	}
 	for header, want := range map[string]string{
-		"":   "",
-		sent: sent,
+		"":                        "",
+		sent:                      sent,
 		"01" + sent[2:] + "-more": sent, // of a later version, what is known
 		"00" + sent[2:] + "-more": "",
 		"ff" + sent[2:]:           "",

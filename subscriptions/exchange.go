@@ -36,17 +36,21 @@ func (ex *exchange) create() (*answer, error) {
 	return &answer{http.StatusCreated, ex.location(), shown}, nil
 }
 
-// location returns where the new subscription is for the client, which may see
-// it below another path than this handler does.
+// location returns where the new subscription is for the client.
 func (ex *exchange) location() string {
-	path := ex.handler.base + "/subscriptions"
+	return ex.seen(ex.handler.base+"/subscriptions") + "/" + ex.id
+}
+
+// seen returns the path of this request as the client sees it, which may be
+// below another one than this handler's.
+func (ex *exchange) seen(path string) string {
 	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		written := rawpath.Of(original.URL)
 		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host
 			path = written
 		}
 	}
-	return path + "/" + ex.id
+	return path
 }
 
 func (ex *exchange) list() (*answer, error) {

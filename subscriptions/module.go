@@ -4,6 +4,7 @@
 package subscriptions
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -64,7 +65,9 @@ const (
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
 // are some. `GET {prefix}/events/{type}/sample` answers an array with one example
-// of what is sent for such an event.
+// of what is sent for such an event. `GET {prefix}/openapi.json` describes all of
+// this as OpenAPI 3.1, with the types of events and resources of the config; it
+// needs no user.
 //
 // Every user may subscribe to every resource id: whether they may see what
 // happens to a resource must be checked before this handler, or when it is
@@ -81,7 +84,7 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_types`, `sample`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_types`, `sample`, `describe`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
@@ -119,6 +122,7 @@ type Handler struct {
 	caller    caller.Source
 	store     *Store
 	catalogue *catalogue
+	document  json.RawMessage   // OpenAPI, without its servers
 	server    *caddyhttp.Server // nil where it is not known
 	logger    *zap.Logger
 }
@@ -155,6 +159,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.catalogue.add(h.EventTypes)
+	h.document = h.describe()
 	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
 }
 

@@ -49,6 +49,7 @@ var routes = []route{
 	{"/subscriptions/{id}/secret", map[string]operation{http.MethodPost: {"rotate", bare((*exchange).rotate)}}},
 	{"/event_types", withHead(map[string]operation{http.MethodGet: {"list_types", (*exchange).listTypes}})},
 	{"/events/{type}/sample", withHead(map[string]operation{http.MethodGet: {"sample", (*exchange).showSample}})},
+	{openapiPath, withHead(map[string]operation{http.MethodGet: {describe, (*exchange).showDocument}})},
 }
 
 // withHead has HEAD do what GET does; net/http leaves out the body.
@@ -158,7 +159,7 @@ func (ex *exchange) serve(w http.ResponseWriter, to *route) {
 }
 
 func (ex *exchange) run(asked operation) (*answer, error) {
-	if err := checkUser(ex.owner); err != nil {
+	if err := checkUser(ex.owner); err != nil && asked.name != describe {
 		return nil, err
 	}
 	if ex.id != "" && !validID(ex.id) {
