@@ -47,6 +47,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    tickets http <url> {
 //	        ...
 //	    }
+//	    tickets database
 //	    timeout  <duration>
 //	    max_body <size>
 //	}
@@ -69,6 +70,8 @@ type parser struct {
 	start     caddyfile.Token
 	instances map[string]caddyfile.Token // by instance
 	tickets   map[string]caddyfile.Token // by the instance that a static ticket names
+	keeps     bool                       // whether a source may keep instances of its own
+	database  bool                       // whether there are tickets in the database
 }
 
 func (p *parser) unmarshal(d *caddyfile.Dispenser, name string) (known bool, err error) {
@@ -239,14 +242,22 @@ func (p *parser) unmarshalTickets(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := module.(TicketSource); !ok {
+	known, ok := module.(TicketSource)
+	if !ok {
 		return d.Errf("module '%s' is not a source of tickets", source)
 	}
-	if static, ok := module.(*StaticTickets); ok {
-		for _, ticket := range static.Tickets {
+	switch known := known.(type) {
+	case *StaticTickets:
+		for _, ticket := range known.Tickets {
 			p.tickets[ticket.Instance] = at
 		}
+	case *DatabaseTickets:
+		if p.database {
+			return d.Err("duplicate 'tickets database'")
+		}
+		p.database = true
 	}
+	p.keeps = p.keeps || mayKeepInstances(known)
 	p.TicketsRaw = append(p.TicketsRaw, caddyconfig.JSONModuleObject(module, "source", source, nil))
 	return nil
 }
@@ -267,7 +278,7 @@ func (p *parser) check() error {
 	switch {
 	case len(p.Integrations) == 0:
 		missing = "integration"
-	case len(p.Instances) == 0:
+	case len(p.Instances) == 0 && !p.keeps:
 		missing = "instance"
 	case len(p.TicketsRaw) == 0:
 		missing = "tickets"

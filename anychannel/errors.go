@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
@@ -51,6 +52,9 @@ func newRefusal(status int, reason, proxyError string, e envelope) *refusal {
 // write sends r. The response must not have been started.
 func (r *refusal) write(w http.ResponseWriter) {
 	h := w.Header()
+	if r == errDatabase {
+		h.Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+	}
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(r.body)))
 	h.Set("Cache-Control", "no-store")
@@ -64,6 +68,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 const (
 	requestError  = "http_request_error"
 	requestDenied = "http_request_denied"
+	internalError = "proxy_internal_error"
 )
 
 // What the edge answers itself. Status, reason and the envelope's `error` are
@@ -87,6 +92,7 @@ var (
 	errRate      = refuse(http.StatusTooManyRequests, "rate_limited", requestDenied, "TooManyRequests", "The rate limit of this integration instance is exceeded")
 
 	errTicketSource        = refuse(http.StatusBadGateway, "ticket_source_failed", proxyerror.ProtocolError, "BadGateway", "The ticket could not be looked up")
+	errDatabase            = refuse(http.StatusServiceUnavailable, "database_not_ready", internalError, "ServiceUnavailable", "The ticket cannot be looked up at the moment")
 	errTicketSourceTimeout = refuse(http.StatusGatewayTimeout, "ticket_source_timeout", proxyerror.ResponseTimeout, "GatewayTimeout", "The ticket could not be looked up in time")
 
 	errTimeout        = refuse(http.StatusGatewayTimeout, "service_timeout", proxyerror.ResponseTimeout, "GatewayTimeout", "The integration service did not answer in time")

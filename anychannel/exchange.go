@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/egress"
 )
@@ -88,24 +89,32 @@ func (ex *exchange) run(w http.ResponseWriter) (*answer, *refusal) {
 // none is the agent's to know as little as whether there is such a ticket.
 func (ex *exchange) findInstance() (*Instance, *refusal) {
 	h := ex.handler
-	name, err := ex.askSources()
+	found, err := ex.askSources()
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrUnknownTicket), errors.Is(err, ErrNoAccess):
 		return nil, errTicket
 	case ex.inbound.Context().Err() != nil:
 		return nil, errClientGone
+	case errors.Is(err, errAgentID):
+		h.logger.Warn("an agent cannot be looked up", zap.String("ticket_id", ex.ticketID), zap.Error(err))
+		return nil, errUser
 	default:
 		refused := errTicketSource
 		var timeout interface{ Timeout() bool }
-		if errors.As(err, &timeout) && timeout.Timeout() {
+		if errors.Is(err, datastore.ErrNotReady) {
+			refused = errDatabase
+		} else if errors.As(err, &timeout) && timeout.Timeout() {
 			refused = errTicketSourceTimeout
 		}
 		h.logger.Error("looking up a ticket failed", zap.String("ticket_id", ex.ticketID),
 			zap.String("reason", refused.reason), zap.Error(err))
 		return nil, refused
 	}
-	instance := h.Instances[name]
+	if !found.metadata.IsZero() {
+		return ex.keptInstance(found)
+	}
+	instance := h.Instances[found.name]
 	if instance == nil {
 		h.logger.Warn("a ticket belongs to an instance that is not in the config", zap.String("ticket_id", ex.ticketID))
 		return nil, errTicket
@@ -116,15 +125,33 @@ func (ex *exchange) findInstance() (*Instance, *refusal) {
 	return instance, nil
 }
 
+// keptInstance makes an instance of what a source keeps itself, for this request
+// alone.
+func (ex *exchange) keptInstance(found TicketInstance) (*Instance, *refusal) {
+	h := ex.handler
+	integration := h.Integrations[found.integration]
+	if integration == nil {
+		h.logger.Warn("a ticket belongs to an integration that is not in the config", zap.String("ticket_id", ex.ticketID),
+			zap.String("instance", found.name), zap.String("integration", found.integration))
+		return nil, errTicket
+	}
+	if err := checkMetadataText(found.metadata.Reveal()); err != nil {
+		h.logger.Error("the metadata of a ticket's instance cannot be used", zap.String("ticket_id", ex.ticketID),
+			zap.String("instance", found.name), zap.Error(err))
+		return nil, errTicketSource
+	}
+	return &Instance{integration: integration, name: found.name, prefix: newPayloadPrefix(integration.Encoding, found.metadata)}, nil
+}
+
 // askSources asks one ticket source after the other, until one knows the ticket.
-func (ex *exchange) askSources() (instance string, err error) {
+func (ex *exchange) askSources() (found TicketInstance, err error) {
 	for _, source := range ex.handler.tickets {
-		instance, err = source.Instance(ex.inbound.Context(), ex.ticketID, ex.agentID)
+		found, err = source.Instance(ex.inbound.Context(), ex.ticketID, ex.agentID)
 		if !errors.Is(err, ErrUnknownTicket) {
 			break
 		}
 	}
-	return instance, err
+	return found, err
 }
 
 // reserve counts a request, or says how long it is too early.

@@ -193,13 +193,21 @@ func (i *Instance) provision(name string, integrations map[string]*Integration, 
 // not hold it.
 func resolveMetadata(configured string, repl *caddy.Replacer) (secret.Value, error) {
 	metadata, err := secret.Resolve(repl, configured)
-	switch {
-	case err != nil:
+	if err != nil {
 		return metadata, err
-	case !utf8.ValidString(metadata.Reveal()):
-		return metadata, errors.New("it is not UTF-8")
-	case utf8.RuneCountInString(metadata.Reveal()) > maxMetadata:
-		return metadata, fmt.Errorf("it is longer than %d characters", maxMetadata)
 	}
-	return metadata, nil
+	return metadata, checkMetadataText(metadata.Reveal())
+}
+
+// checkMetadataText checks metadata, wherever it is from. Errors do not hold it.
+func checkMetadataText(metadata string) error {
+	switch {
+	case metadata == "":
+		return errors.New("it is empty")
+	case !utf8.ValidString(metadata):
+		return errors.New("it is not UTF-8")
+	case utf8.RuneCountInString(metadata) > maxMetadata:
+		return fmt.Errorf("it is longer than %d characters", maxMetadata)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,8 @@ type Handler struct {
 	// The integrations by name: letters, digits, `_`, `.` and `-`, at most 64.
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
-	// The integration instances by name, which has the same form.
+	// The integration instances by name, which has the same form. At least one is
+	// required where no ticket source keeps its own.
 	Instances map[string]*Instance `json:"instances,omitempty"`
 
 	// What knows the instance of a ticket. The sources are asked in this order,
@@ -224,7 +226,7 @@ func (h *Handler) Validate() error {
 		return errors.New("timeout is negative")
 	case len(h.Integrations) == 0:
 		return errors.New("at least one integration is required")
-	case len(h.Instances) == 0:
+	case len(h.Instances) == 0 && !slices.ContainsFunc(h.tickets, mayKeepInstances):
 		return errors.New("at least one instance is required")
 	case len(h.tickets) == 0:
 		return errors.New("tickets is required: what knows the instance of a ticket")

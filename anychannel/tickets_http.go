@@ -22,6 +22,7 @@ import (
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/secret"
+	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
 func init() {
@@ -43,7 +44,9 @@ type HTTPTickets struct {
 	// What is asked: an http or https URL with `{ticket_id}` in its path or
 	// query, and `{agent_id}` if the helpdesk wants it there. Other placeholders
 	// are resolved once, when the config is loaded. The operator writes it, so
-	// it may lead to a private address.
+	// it may lead to a private address. In a path, an agent's id must not have
+	// backslashes, control characters or dot segments, in any encoding: such
+	// agents are answered 403.
 	URL string `json:"url,omitempty"`
 
 	// The header that carries the agent's id. Default: `X-Agent-Id`.
@@ -71,6 +74,11 @@ type HTTPTickets struct {
 	transport *reverseproxy.HTTPTransport
 	cache     *otter.Cache[ticketKey, cachedTicket]
 }
+
+// errAgentID says that {agent_id} stands in the URL's path, where servers read
+// this agent's id as more than one segment, or as none.
+var errAgentID = errors.New("the agent's id cannot stand in the path of the helpdesk's URL: " +
+	"leave it to the header, or put {agent_id} into the query")
 
 type ticketKey struct{ ticketID, agentID string }
 
@@ -147,7 +155,13 @@ func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger)
 }
 
 // Instance implements TicketSource.
-func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (string, error) {
+func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (TicketInstance, error) {
+	name, err := s.look(ctx, ticketID, agentID)
+	return ConfiguredInstance(name), err
+}
+
+// look returns what the helpdesk says, or has said not long ago.
+func (s *HTTPTickets) look(ctx context.Context, ticketID, agentID string) (string, error) {
 	key := ticketKey{ticketID, agentID}
 	asked := time.Now()
 	if s.cache != nil {
@@ -169,7 +183,7 @@ func (s *HTTPTickets) Instance(ctx context.Context, ticketID, agentID string) (s
 func (s *HTTPTickets) ask(ctx context.Context, ticketID, agentID string) (string, error) {
 	target, err := expandTicketURL(s.template, ticketID, agentID)
 	if err != nil {
-		return "", ErrNoAccess // no agent's id makes dot segments
+		return "", errAgentID
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
@@ -198,13 +212,15 @@ func (s *HTTPTickets) ask(ctx context.Context, ticketID, agentID string) (string
 	if err != nil {
 		return "", lookupError(ctx, err)
 	}
-	var answer struct {
-		Instance string `json:"instance"`
+	members, err := strictjson.Object(body)
+	if err != nil {
+		return "", fmt.Errorf("the helpdesk's answer: %w", err)
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Instance == "" {
+	instance, ok := strictjson.Text(members["instance"])
+	if !ok || instance == "" {
 		return "", errors.New("the helpdesk's answer names no instance")
 	}
-	return answer.Instance, nil
+	return instance, nil
 }
 
 // lookupError keeps from an error what may be logged: it may hold bytes of the

@@ -53,15 +53,15 @@ func (s *StaticTickets) Validate() error {
 }
 
 // Instance implements TicketSource.
-func (s *StaticTickets) Instance(_ context.Context, ticketID, agentID string) (string, error) {
+func (s *StaticTickets) Instance(_ context.Context, ticketID, agentID string) (TicketInstance, error) {
 	ticket := s.Tickets[ticketID]
 	switch {
 	case ticket == nil:
-		return "", ErrUnknownTicket
+		return TicketInstance{}, ErrUnknownTicket
 	case len(ticket.Agents) > 0 && !slices.Contains(ticket.Agents, agentID):
-		return "", ErrNoAccess
+		return TicketInstance{}, ErrNoAccess
 	}
-	return ticket.Instance, nil
+	return ConfiguredInstance(ticket.Instance), nil
 }
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:

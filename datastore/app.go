@@ -42,6 +42,12 @@ type App struct {
 	// whose certificates the system trusts.
 	Egress Egress `json:"egress,omitzero"`
 
+	// For how long events are kept, with their deliveries and attempts, and what
+	// else has ended. Deliveries that wait, such as those of a paused subscription,
+	// end with it too. It is at least 96h, as deliveries are tried for 72h.
+	// Default: 30d.
+	Retention caddy.Duration `json:"retention,omitempty"`
+
 	logger    *zap.Logger
 	registry  *prometheus.Registry
 	settings  settings
@@ -74,6 +80,12 @@ func Of(ctx caddy.Context) (*App, error) {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.registry = ctx.GetMetricsRegistry()
+	if a.Retention == 0 {
+		a.Retention = defaultRetention
+	}
+	if err := checkRetention(a.Retention); err != nil {
+		return err
+	}
 	config, err := a.Egress.provision(ctx, a.logger)
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)

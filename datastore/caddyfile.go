@@ -29,6 +29,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //	connector {
 //	    database        sqlite [<path>] | postgres <dsn>
 //	    encryption_keys <keys>...
+//	    retention       <duration>
 //	    egress {
 //	        allow      <range>...
 //	        trust_pool <module> ...
@@ -52,6 +53,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return true, d.ArgErr()
 			}
 			return true, directive.NoBlock(d, name)
+		case "retention":
+			return true, a.unmarshalRetention(d)
 		case "egress":
 			if egressSeen {
 				return true, directive.Duplicate(d)

@@ -81,7 +81,7 @@ func TestHTTPTicketsAgentIDs(t *testing.T) {
 	} {
 		got := s.do("POST", like, "", "X-User: "+id)
 		if asked == "" {
-			got.isRefusal(t, 404, "RecordNotFound", "destination_not_found", "")
+			got.isRefusal(t, 403, "Forbidden", denied, "")
 			if requests := append(helpdesk.seen(), service.seen()...); len(requests) != 0 {
 				t.Errorf("%q: asked %q", id, requests)
 			}
@@ -92,6 +92,9 @@ func TestHTTPTicketsAgentIDs(t *testing.T) {
 			t.Errorf("%q: %d, asked %q", id, got.StatusCode, request)
 		}
 		service.one(t)
+	}
+	if logs := s.logs(); !strings.Contains(logs, "the agent's id cannot stand in the path") {
+		t.Error("the log does not say why")
 	}
 	s.reload(ca.openEgress(), strings.Replace(site, "/{agent_id}/x/", "/x/", 1)) // in a query dots are just dots
 	for _, id := range []string{"..", "../62", `a\b`} {
@@ -127,13 +130,13 @@ func TestHTTPTicketsAnswers(t *testing.T) {
 		status              int
 		wires               []string
 	}{
-		{"", "", "", 200, []string{ok + good, ok + ` {"a":[1], "instance" : "omniwear"}` + "\n", ok + good + strings.Repeat(" ", 64<<10-len(good))}},
+		{"", "", "", 200, []string{ok + good, ok + ` {"a":[1], "instance" : "omniwear"}` + "\n", ok + `{"instance":"omniwear","Instance":"asleep"}`, ok + good + strings.Repeat(" ", 64<<10-len(good))}},
 		{missing, "RecordNotFound", "destination_not_found", 404, append(statuses("", 404, 403),
 			ok+`{"instance":"asleep"}`, ok+`{"instance":"nobody"}`, ok+`{"instance":"Omniwear"}`)},
 		{failed, "BadGateway", "http_protocol_error", 502, statuses("", 201, 204, 206, 400, 401, 410, 429, 500, 503, 999)},
 		{failed, "BadGateway", "http_protocol_error", 502, statuses("Location: /62/moved\r\n", 301, 302, 307, 308)},
 		{failed, "BadGateway", "http_protocol_error", 502, []string{
-			ok, ok + "{}", ok + "null", ok + "[]", ok + `"omniwear"`, ok + `{"instance":""}`, ok + `{"instance":1}`, ok + `{"instance":["omniwear"]}`,
+			ok, ok + "{}", ok + `{"Instance":"omniwear"}`, ok + `{"INSTANCE":"omniwear"}`, ok + `{"instance":"omniwear","instance":"asleep"}`, ok + "null", ok + "[]", ok + `"omniwear"`, ok + `{"instance":""}`, ok + `{"instance":1}`, ok + `{"instance":["omniwear"]}`,
 			ok + `{"instance":"omniwear"`, ok + good + good, ok + "\ufeff" + good, ok + "<h1>evil</h1>", ok + good + strings.Repeat(" ", 64<<10-len(good)+1), "",
 			"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + good, "SSH-2.0-evil\r\n\r\n", "HTTP/1.1 200 OK\r\nevil\r\n\r\n" + good,
 		}},

@@ -24,6 +24,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/f737063d/caddy-connector"
+	"github.com/f737063d/caddy-connector/internal/pgtest"
 	"github.com/f737063d/caddy-connector/internal/porttest"
 )
 
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	storage = dir
-	status := m.Run()
+	status := pgtest.Main(m)
 	_ = os.RemoveAll(dir)
 	os.Exit(status)
 }

@@ -39,13 +39,27 @@ func parsePublishEvents(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, er
 //	        sample      <file>
 //	    }
 //	    resource <type> {
-//	        from  <url>
-//	        id    <member>
-//	        value <member>
+//	        from        <url>
+//	        id          <member>
+//	        value       <member>
+//	        user_header <name>
+//	        header      <name> <value>
+//	        forward_credentials
+//	        transport http {
+//	            ...
+//	        }
+//	    }
+//	    resource <type> {
+//	        public
 //	    }
 //	    max_per_owner <n>
 //	    max_body      <size>
 //	    allow_http
+//	    signature {
+//	        headers <id> <timestamp> <signature>
+//	        hub
+//	    }
+//	    origin        <dns_name>
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
@@ -96,11 +110,16 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		return true, directive.Size(d, &h.MaxBody)
 	case "allow_http":
 		return true, directive.Flag(d, &h.AllowHTTP)
+	case "signature":
+		return true, h.unmarshalSignature(d)
+	case "origin":
+		return true, directive.Word(d, &h.Origin, checkOrigin)
 	}
 	return false, nil
 }
 
 func (h *Handler) unmarshalResource(d *caddyfile.Dispenser) error {
+	start := d.Token()
 	var name string
 	if !d.AllArgs(&name) {
 		return d.ArgErr()
@@ -112,19 +131,11 @@ func (h *Handler) unmarshalResource(d *caddyfile.Dispenser) error {
 		return d.Errf("duplicate resource '%s'", name)
 	}
 	resource := new(Resource)
-	err := directive.Block(d, func(name string) (bool, error) {
-		switch name {
-		case "from":
-			return true, directive.Word(d, &resource.From, checkFrom)
-		case "id":
-			return true, directive.Word(d, &resource.ID, nil)
-		case "value":
-			return true, directive.Word(d, &resource.Value, nil)
-		}
-		return false, nil
-	})
-	if err != nil {
+	if err := directive.Block(d, func(name string) (bool, error) { return resource.unmarshal(d, name) }); err != nil {
 		return err
+	}
+	if err := resource.checkSource(); err != nil {
+		return fmt.Errorf("resource '%s': %w, at %s:%d", name, err, start.File, start.Line)
 	}
 	if h.Resources == nil {
 		h.Resources = make(map[string]*Resource)

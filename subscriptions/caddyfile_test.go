@@ -11,8 +11,8 @@ import (
 func TestCaddyfile(t *testing.T) {
 	for name, test := range map[string]struct{ caddyfile, want string }{
 		"least": {
-			"subscriptions {\nevent_types task.create\nresource task\n}",
-			`{"event_types":{"task.create":{}},"handler":"subscriptions","resources":{"task":{}}}`,
+			"subscriptions {\nevent_types task.create\nresource task {\npublic\n}\n}",
+			`{"event_types":{"task.create":{}},"handler":"subscriptions","resources":{"task":{"public":true}}}`,
 		},
 		"all": {
 			`subscriptions {
@@ -30,13 +30,15 @@ func TestCaddyfile(t *testing.T) {
 					id key
 					value name
 				}
-				resource task
+				resource task {
+					public
+				}
 				max_per_owner 7
 				max_body 1KiB
 				allow_http
 			}`,
 			`{"allow_http":true,"event_types":{"task.create":{"description":"A task was created","sample":"samples/task.create.json","schema":"schemas/task.create.json"},"task.delete":{},"task.update":{}},"handler":"subscriptions","max_body":1024,"max_per_owner":7,` +
-				`"prefix":"/api","resources":{"project":{"from":"https://app.internal/api/projects","id":"key","value":"name"},"task":{}},` +
+				`"prefix":"/api","resources":{"project":{"from":"https://app.internal/api/projects","id":"key","value":"name"},"task":{"public":true}},` +
 				`"user":"{http.reverse_proxy.header.X-User}"}`,
 		},
 		"publish": {"publish_events", `{"handler":"publish_events"}`},
@@ -58,7 +60,7 @@ func TestCaddyfile(t *testing.T) {
 }
 
 func TestCaddyfileErrors(t *testing.T) {
-	const rest = "\nevent_types a\nresource a\n"
+	const rest = "\nevent_types a\nresource a {\npublic\n}\n"
 	for _, test := range [][2]string{
 		{"subscriptions", "'event_types' is required, at Caddyfile:2"},
 		{"subscriptions {\nevent_types a\n}", "'resource' is required, at Caddyfile:2"},
@@ -88,7 +90,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"subscriptions {\nresource" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nresource a b" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nresource a/b" + rest + "}", "a name has 1 to 64 letters"},
-		{"subscriptions {\nresource a" + rest + "}", "duplicate resource 'a'"},
+		{"subscriptions {\nresource a {\npublic\n}" + rest + "}", "duplicate resource 'a'"},
 		{"subscriptions {\nresource b {\nfrom x\n}" + rest + "}", "from 'x' is not an http or https URL"},
 		{"subscriptions {\nresource b {\nid x\nid y\n}" + rest + "}", "duplicate subdirective 'id'"},
 		{"subscriptions {\nresource b {\nlabel x\n}" + rest + "}", "unrecognized subdirective 'label'"},
@@ -112,24 +114,24 @@ func TestCaddyfileErrors(t *testing.T) {
 // The same errors, where a config is written in JSON.
 func TestInvalidJSON(t *testing.T) {
 	for handler, want := range map[string]string{
-		`{"handler":"subscriptions"}`:                                                                                         "event_types is required",
-		`{"handler":"subscriptions","event_types":{"a":{}}}`:                                                                  "at least one resource is required",
-		`{"handler":"subscriptions","event_types":{"A":{}},"resources":{"a":{}}}`:                                             "'A' is not a type",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a b":{}}}`:                                           "a name has 1 to 64 letters",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":null}}`:                                           "resource 'a' is null",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"from":"x"}}}`:                                   "from 'x' is not",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"prefix":"x"}`:                                "prefix: 'x' is not a path",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"user":"alice"}`:                              "is not a placeholder",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"max_body":-1}`:                               "max_body is negative",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"max_per_owner":-1}`:                          "max_per_owner is negative",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}},"no_such_field":1}`:                           "no_such_field",
-		`{"handler":"subscriptions","event_types":{"a":null},"resources":{"a":{}}}`:                                           "event type 'a' is null",
-		`{"handler":"publish_events","path":"x"}`:                                                                             "path: 'x' is not a path",
-		`{"handler":"publish_events","user":"alice"}`:                                                                         "is not a placeholder",
-		`{"handler":"publish_events","max_body":-1}`:                                                                          "max_body is negative",
-		`{"handler":"publish_events","max_events":-1}`:                                                                        "max_events is negative",
-		`{"handler":"publish_events","max_data":-1}`:                                                                          "max_data is negative",
-		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{}}},{"handler":"publish_events","path":"/push"}`: "",
+		`{"handler":"subscriptions"}`:                                                                                                      "event_types is required",
+		`{"handler":"subscriptions","event_types":{"a":{}}}`:                                                                               "at least one resource is required",
+		`{"handler":"subscriptions","event_types":{"A":{}},"resources":{"a":{"public":true}}}`:                                             "'A' is not a type",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a b":{"public":true}}}`:                                           "a name has 1 to 64 letters",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":null}}`:                                                        "resource 'a' is null",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"from":"x"}}}`:                                                "resource 'a': from: the URL must begin with http",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"prefix":"x"}`:                                "prefix: 'x' is not a path",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"user":"alice"}`:                              "is not a placeholder",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"max_body":-1}`:                               "max_body is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"max_per_owner":-1}`:                          "max_per_owner is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"no_such_field":1}`:                           "no_such_field",
+		`{"handler":"subscriptions","event_types":{"a":null},"resources":{"a":{"public":true}}}`:                                           "event type 'a' is null",
+		`{"handler":"publish_events","path":"x"}`:                                                                                          "path: 'x' is not a path",
+		`{"handler":"publish_events","user":"alice"}`:                                                                                      "is not a placeholder",
+		`{"handler":"publish_events","max_body":-1}`:                                                                                       "max_body is negative",
+		`{"handler":"publish_events","max_events":-1}`:                                                                                     "max_events is negative",
+		`{"handler":"publish_events","max_data":-1}`:                                                                                       "max_data is negative",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}}},{"handler":"publish_events","path":"/push"}`: "",
 	} {
 		config := `{"logging":{"logs":{"default":{"writer":{"output":"discard"}}}},"apps":{"connector":{"database":{"path":"` + t.TempDir() + `/db"}},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + handler + `]}]}}}}}`
 		if !json.Valid([]byte(config)) {

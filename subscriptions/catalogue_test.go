@@ -37,7 +37,9 @@ func catalogueSite(block string) string {
 			` + block + `
 		}
 		event_types project.archive
-		resource project
+		resource project {
+			public
+		}
 	}
 	publish_events {
 		user {http.request.header.X-User}
@@ -145,7 +147,9 @@ func TestTheCatalogueOfSeveralHandlers(t *testing.T) {
 		event_type %s {
 			schema %s
 		}
-		resource project
+		resource project {
+			public
+		}
 	}
 	`
 	object := func(member string) string { return writeFile(t, `{"required":["`+member+`"]}`) }

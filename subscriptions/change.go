@@ -6,14 +6,18 @@ type change struct {
 	events  []string
 	status  string
 	ordered *bool
+	terms
 }
 
 // parseChange reads the body of a PUT, which replaces the events, or of a PATCH.
-func (h *Handler) parseChange(o object, patch bool) (change, error) {
+func (h *Handler) parseChange(o object, patch bool, catalogue map[string]*EventType) (change, error) {
 	var c change
 	var err error
+	if c.terms, err = h.parseTerms(o); err != nil {
+		return c, err
+	}
 	if !patch || o.get("events", "event") != nil {
-		if c.events, err = h.parseEvents(o); err != nil || !patch {
+		if c.events, err = parseEvents(o, catalogue); err != nil || !patch {
 			return c, err
 		}
 	}
@@ -30,7 +34,7 @@ func (h *Handler) parseChange(o object, patch bool) (change, error) {
 		}
 		c.ordered = &ordered
 	}
-	if c.events == nil && c.status == "" && c.ordered == nil {
+	if c.events == nil && c.status == "" && c.ordered == nil && c.terms == (terms{}) {
 		return c, errNoChange
 	}
 	return c, nil
@@ -47,4 +51,5 @@ func (c change) apply(s *subscription) {
 	if c.ordered != nil {
 		s.ordered = *c.ordered
 	}
+	c.terms.apply(s)
 }

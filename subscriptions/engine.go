@@ -26,32 +26,37 @@ var engines = caddy.NewUsagePool()
 // sharedEngine runs while at least one config that has it does.
 type sharedEngine struct {
 	*delivery.Engine
-	db *datastore.DB
+	db       *datastore.DB
+	replayer *replayer
+	pruner   *pruner
+	tests    pace
 
 	users atomic.Int32 // configs that run
 
 	mu      sync.Mutex // over starting and stopping
 	unwatch context.CancelFunc
+	jobs    sync.WaitGroup // the replayer and the pruner
 }
 
 // acquireEngine returns the engine for a database and has it run while the
 // config does. Each call is undone by one of releaseEngine.
-func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*delivery.Engine, error) {
+func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*sharedEngine, error) {
 	shared, _, err := engines.LoadOrNew(db.Key(), func() (caddy.Destructor, error) {
-		node := rand.Text()
+		leases := &queue{Store: &Store{db: db}, node: rand.Text()}
+		leases.engine = delivery.New(delivery.Config{Node: leases.node, Store: leases, Client: app.Transport(), Logger: logger})
 		return &sharedEngine{
-			Engine: delivery.New(delivery.Config{
-				Node: node, Store: &queue{db, node}, Client: app.Transport(), Logger: logger,
-			}),
-			db: db,
+			Engine: leases.engine, db: db, replayer: newReplayer(db, leases.engine), pruner: &pruner{db: db, logger: logger},
 		}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	engine := shared.(*sharedEngine)
-	app.Work(engine.run)
-	return engine.Engine, nil
+	app.Work(func(ctx context.Context) {
+		engine.pruner.retention.Store(int64(app.Retention))
+		engine.run(ctx)
+	})
+	return engine, nil
 }
 
 func releaseEngine(db *datastore.DB) error {
@@ -85,6 +90,7 @@ func (s *sharedEngine) run(ctx context.Context) {
 		defer cancel()
 		if s.unwatch != nil {
 			s.unwatch()
+			s.jobs.Wait()
 		}
 		s.Stop(stopping)
 	}
@@ -109,5 +115,7 @@ func (s *sharedEngine) start(ctx context.Context) error {
 	watched, cancel := context.WithCancel(context.Background())
 	s.unwatch = cancel
 	go leases.watch(watched, s.Engine)
+	s.jobs.Go(func() { s.replayer.run(watched) })
+	s.jobs.Go(func() { s.pruner.run(watched) })
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
 // refusal is a problem as an error.
@@ -63,13 +64,31 @@ var (
 	errResourceID   = invalid("resource_id_invalid", "The resource_id must be a text of 1 to 255 characters or a whole number.")
 	errEventsNone   = invalid("events_missing", "The events must be an array of at least one type of event.")
 	errEvents       = invalid("events_unknown", "An event is neither a type that there is nor a wildcard, such as task.*, that matches one.")
-	errSecret       = invalid("secret_invalid", "The secret must be whsec_ and the base64 of 24 to 64 bytes.")
+	errSecret       = invalid("secret_invalid", "The secret must be whsec_ and the base64 of 24 to 64 bytes; with v1a there is none.")
 	errOrdered      = invalid("ordered_invalid", "The member ordered must be true or false.")
+	errFlat         = invalid("flat_invalid", "The member flat must be true or false.")
+	errHeaders      = invalid("headers_invalid", "The headers must be an object of at most 16 names, each of at most 64 characters and once, and values of 1 to 1024 visible ASCII characters and inner spaces.")
+	errOwnHeader    = invalid("header_reserved", "One of the headers is not for subscribers: the edge sets it, or it is for one connection only.")
+	errSignature    = invalid("signature_invalid", "The signature must be v1 or v1a.")
+	errRate         = invalid("rate_limit_invalid", "The rate_limit must be a whole number from 1 to 1000, or null.")
 	errExpiry       = invalid("expires_at_invalid", "The expires_at must be a time in the future, as in RFC 3339.")
 	errStatus       = invalid("status_invalid", "The status must be active or paused.")
 	errNoChange     = invalid("change_missing", "The body has nothing that can be changed.")
 
 	errTypeUnknown = refuse(http.StatusNotFound, "event_type_unknown", requestDenied, "There is no such type of event.")
+)
+
+// What is answered on account of resources.
+var (
+	errResourcePath   = refuse(http.StatusNotFound, "resource_type_unknown", requestDenied, "There is no such type of resources.")
+	errResourcePublic = refuse(http.StatusNotFound, "resource_type_not_listed", requestDenied, "The resources of this type are not listed: every id can be subscribed to.")
+	errResourceSearch = refuse(http.StatusBadRequest, "q_invalid", requestError, "The q is longer than 255 characters or not UTF-8.")
+	errResourceDenied = refuse(http.StatusForbidden, "resource_denied", requestDenied, "The resource is none that this user sees.")
+
+	errResourcesDenied  = refuse(http.StatusForbidden, "resources_denied", requestDenied, "The user may see no resources of this type.")
+	errResourcesFailed  = refuse(http.StatusBadGateway, "resources_failed", proxyerror.ProtocolError, "The user's resources could not be looked up.")
+	errResourcesInvalid = refuse(http.StatusBadGateway, "resources_invalid", proxyerror.ProtocolError, "What the user's resources were looked up in gave no valid answer.")
+	errResourcesTimeout = refuse(http.StatusGatewayTimeout, "resources_timeout", proxyerror.ResponseTimeout, "The user's resources could not be looked up in time.")
 )
 
 // What publishers are answered, besides.
@@ -82,6 +101,8 @@ var (
 	errEvent           = invalid("event_invalid", "The event is not a JSON object.")
 	errEventType       = invalid("event_type_invalid", "The event's type must be segments of a-z, 0-9 and _ with dots between them, at most 128 characters.")
 	errEventResourceID = invalid("event_resource_id_invalid", "The event's resource_id must be a text of 1 to 255 characters or a whole number.")
+	errEventResource   = invalid("event_resource_type_invalid", "The event's resource_type must be 1 to 64 letters, digits, '_', '.' and '-'.")
+	errEventReserved   = invalid("event_resource_type_reserved", "The resource_type subscription is for what the edge itself has to tell.")
 	errEventAccountID  = invalid("event_account_id_invalid", "The event's account_id must be a text of 1 to 255 characters or a whole number.")
 	errEventID         = invalid("event_id_invalid", "The event's id must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
 	errEventRepeated   = invalid("event_id_repeated", "The event's id is that of one before it.")
@@ -120,6 +141,8 @@ func (r *refusal) write(w http.ResponseWriter) {
 		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
 	case errNotReady:
 		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+	case errTestRate:
+		w.Header().Set("Retry-After", "1")
 	}
 	if r.Problem == problem.ClientGone {
 		w.WriteHeader(r.Status)

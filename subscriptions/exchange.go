@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/f737063d/caddy-connector/internal/rawpath"
-	"github.com/f737063d/caddy-connector/subscriptions/signature"
 )
 
 func (ex *exchange) create() (*answer, error) {
@@ -22,6 +21,9 @@ func (ex *exchange) create() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ex.mayCreate(&a.subscription); err != nil {
+		return nil, err
+	}
 	a.owner = ex.owner
 	kept, created, err := h.store.create(ex.request.Context(), a, h.MaxPerOwner)
 	if err != nil {
@@ -32,18 +34,21 @@ func (ex *exchange) create() (*answer, error) {
 	if !created {
 		return &answer{status: http.StatusOK, body: shown}, nil
 	}
-	shown.Secret = a.secret.Reveal()
-	return &answer{http.StatusCreated, ex.location(), shown}, nil
+	if a.signing.Version != versionPair { // its public key is always shown
+		shown.Secret = a.secret.Reveal()
+	}
+	return &answer{status: http.StatusCreated, location: ex.location(), body: shown}, nil
 }
 
 // location returns where the new subscription is for the client.
 func (ex *exchange) location() string {
-	return ex.seen(ex.handler.base+"/subscriptions") + "/" + ex.id
+	return ex.written("/subscriptions") + "/" + ex.id
 }
 
-// seen returns the path of this request as the client sees it, which may be
-// below another one than this handler's.
-func (ex *exchange) seen(path string) string {
+// written returns a request's path as the client wrote it, which may see it below
+// another path than this handler does.
+func (ex *exchange) written(path string) string {
+	path = ex.handler.base + path
 	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		written := rawpath.Of(original.URL)
 		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host
@@ -75,12 +80,19 @@ func (ex *exchange) list() (*answer, error) {
 	return &answer{status: http.StatusOK, body: page}, nil
 }
 
+func parseLimit(query url.Values) (limit int, err error) {
+	if !query.Has("limit") {
+		return defaultPage, nil
+	}
+	if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
+		return 0, errPageLimit
+	}
+	return limit, nil
+}
+
 func parsePage(query url.Values) (limit int, after string, err error) {
-	limit = defaultPage
-	if query.Has("limit") {
-		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxPage {
-			return 0, "", errPageLimit
-		}
+	if limit, err = parseLimit(query); err != nil {
+		return 0, "", err
 	}
 	if after = query.Get("cursor"); after != "" && !validID(after) {
 		return 0, "", errCursor
@@ -104,18 +116,33 @@ func (ex *exchange) update() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := ex.handler.parseChange(o, ex.request.Method == http.MethodPatch)
+	s, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
 	if err != nil {
 		return nil, err
 	}
-	return ex.change(c)
+	c, err := ex.handler.parseChange(o, ex.request.Method == http.MethodPatch, ex.handler.catalogueOf(s.resourceType))
+	if err != nil {
+		return nil, err
+	}
+	return ex.change(s, c)
 }
 
-func (ex *exchange) pause() (*answer, error) { return ex.change(change{status: statusPaused}) }
+func (ex *exchange) pause() (*answer, error) { return ex.setStatus(statusPaused) }
 
-func (ex *exchange) resume() (*answer, error) { return ex.change(change{status: statusActive}) }
+func (ex *exchange) resume() (*answer, error) { return ex.setStatus(statusActive) }
 
-func (ex *exchange) change(c change) (*answer, error) {
+func (ex *exchange) setStatus(status string) (*answer, error) {
+	s, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
+	if err != nil {
+		return nil, err
+	}
+	return ex.change(s, change{status: status})
+}
+
+func (ex *exchange) change(s *subscription, c change) (*answer, error) {
+	if err := ex.mayChange(s, c); err != nil {
+		return nil, err
+	}
 	return shown(ex.handler.store.change(ex.request.Context(), ex.owner, ex.id, c))
 }
 
@@ -127,9 +154,12 @@ func (ex *exchange) delete() (*answer, error) {
 }
 
 func (ex *exchange) rotate() (*answer, error) {
-	secret := signature.NewSecret()
-	if err := ex.handler.store.rotate(ex.request.Context(), ex.owner, ex.id, secret); err != nil {
+	secret, err := ex.handler.store.rotate(ex.request.Context(), ex.owner, ex.id)
+	if err != nil {
 		return nil, err
+	}
+	if public, isPair := secret.PublicKey(); isPair {
+		return &answer{status: http.StatusOK, body: map[string]string{"public_key": public.String()}}, nil
 	}
 	return &answer{status: http.StatusOK, body: map[string]string{"secret": secret.Reveal()}}, nil
 }

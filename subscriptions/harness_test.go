@@ -26,8 +26,12 @@ const site = `route {
 	subscriptions {
 		user {http.request.header.X-User}
 		event_types task.create task.update task.delete project.archive
-		resource project
-		resource task
+		resource project {
+			public
+		}
+		resource task {
+			public
+		}
 		max_per_owner 5
 		allow_http
 	}

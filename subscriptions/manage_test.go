@@ -30,7 +30,7 @@ func TestList(t *testing.T) {
 			for _, found := range page.body["data"].([]any) {
 				one := found.(map[string]any)
 				ids = append(ids, one["id"].(string))
-				if len(one) != 10 || one["secret"] != nil {
+				if len(one) != 17 || one["secret"] != nil {
 					t.Errorf("members: %v", one)
 				}
 			}

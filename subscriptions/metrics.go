@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
 // The collectors are package variables so that their counts survive config
@@ -22,6 +24,13 @@ var (
 		Name:      "rejections_total",
 		Help:      "Requests of subscribers that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
+
+	resourceLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "subscriptions",
+		Name:      "resource_lookups_total",
+		Help:      "How often an app was asked for a user's resources, by type and outcome.",
+	}, []string{"resource", "outcome"})
 
 	publishedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy",
@@ -44,8 +53,8 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = []prometheus.Collector{requestsTotal, rejectionsTotal}
-	publishCollectors = []prometheus.Collector{publishedTotal, publishedDeliveries, publishRejections}
+	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal, resourceLookups, prunedTotal)
+	publishCollectors = append(delivery.Collectors(), publishedTotal, publishedDeliveries, publishRejections, prunedTotal)
 )
 
 // statusClass returns 2xx for 201.

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -62,6 +64,34 @@ const (
 // goes on signing for 24 hours. `DELETE` also cancels deliveries that wait. The
 // subscriptions of others are answered like those that do not exist.
 //
+// What became of events, and to have them sent again:
+//
+//   - `GET` `/subscriptions/{id}/deliveries` lists a subscription's deliveries,
+//     newest first, by pages. The query may have `state` (`pending`, `delivered`,
+//     `dead`, `cancelled`; several with commas), `since` and `until`, which are
+//     times of publishing as in RFC 3339, and `event_type`. A page with an
+//     `event_type` that is rare may have less than its `limit`, and a
+//     `next_cursor`.
+//   - `GET` `/deliveries/{id}` answers one, with its last 100 attempts in
+//     `attempt_list` and the `payload` that is sent.
+//   - `POST` `/deliveries/{id}/retry` has one sent again at once, whatever its
+//     state, and is answered 202.
+//   - `POST` `/subscriptions/{id}/replays` does so for all that were published
+//     from `since` on, `until` a time (by default, now) and that are in one of the
+//     `states` (by default, `dead`). It is answered 202 with a replay, which goes
+//     on in the background, also over restarts, and adds no more than the
+//     subscriber takes. `GET` there lists replays, newest first; below it, each has
+//     `GET`, with its `status` (`running`, `done`, `cancelled`) and how many of
+//     `total` were `replayed`, and `DELETE`, which cancels it. A user may have 5
+//     that run.
+//   - `POST` `/subscriptions/{id}/test` sends a sample at once, of a `type` if the
+//     body names one, and answers whether it was `delivered`, with the target's
+//     `status`. A subscription that was disabled because its target failed is
+//     active again when it was. It can be done once in a second.
+//
+// Deliveries of what is paused, disabled, expired or ended are not sent again:
+// the answer is 409. They are kept as long as the app's `retention` says.
+//
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
 // are some. `GET {prefix}/events/{type}/sample` answers an array with one example
@@ -69,9 +99,16 @@ const (
 // this as OpenAPI 3.1, with the types of events and resources of the config; it
 // needs no user.
 //
-// Every user may subscribe to every resource id: whether they may see what
-// happens to a resource must be checked before this handler, or when it is
-// published, with `account_id`.
+// `GET {prefix}/resources/{type}` lists the resources of a type that the user
+// sees, as a JSON array of `{"id":"p1","value":"Website"}`, in the app's order,
+// `limit` (50; at most 100) at a time; with `q`, those whose label has that text in
+// it, in any case. A `Link` header whose relation is `next` leads to the next page.
+// With `envelope=1` the answer is an object like that of the subscriptions' list.
+//
+// The app is asked for them as the user, each time. It is asked, too, when the
+// user subscribes, and for `PUT`, `PATCH` and `/resume`, unless a `PATCH` pauses:
+// if the resource is none that the user sees, that is answered 403 with the code
+// `resource_denied`. Types that are public are neither listed nor asked for.
 //
 // Errors are `application/problem+json` with a `Proxy-Status` header. Requests
 // for other paths are passed on to the next handler.
@@ -84,8 +121,10 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_types`, `sample`, `describe`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`, `describe`, `test`, `list_deliveries`, `get_delivery`, `retry`, `replay`, `list_replays`, `get_replay`, `cancel_replay`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
+// `caddy_subscriptions_resource_lookups_total` | `resource`, `outcome` (`ok`, `denied`, `invalid`, `failed`, `timeout`, `client_gone`) | How often an app was asked for a user's resources; pages count as one
+// `caddy_subscriptions_pruned_total` | `kind` (`delivery`, `attempt`, `event`, `replay`, `subscription`) | Rows that were removed because they were older than the retention
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
 	// Default: `/`.
@@ -117,6 +156,13 @@ type Handler struct {
 	// Whether targets may be http URLs, so that what they are sent can be read on
 	// the way. Default: only https.
 	AllowHTTP bool `json:"allow_http,omitempty"`
+
+	// How deliveries are signed, where not as Standard Webhooks 1.0.0 has it.
+	Signature *Signature `json:"signature,omitempty"`
+
+	// The DNS name that the edge says it is in the handshake `cloudevents`, which
+	// there is only with it.
+	Origin string `json:"origin,omitempty"`
 
 	base      string // what all paths begin with
 	caller    caller.Source
@@ -151,6 +197,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if err := h.provisionEventTypes(); err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Resources)) {
+		if err := h.Resources[name].provision(ctx, name, h.logger); err != nil {
+			return err
+		}
 	}
 	if h.store, err = openStore(ctx, h.logger); err != nil {
 		return err
@@ -187,20 +238,15 @@ func (h *Handler) Validate() error {
 	case len(h.Resources) == 0:
 		return errors.New("at least one resource is required")
 	}
+	if err := h.Signature.validate(); err != nil {
+		return err
+	}
+	if err := checkOrigin(h.Origin); h.Origin != "" && err != nil {
+		return err
+	}
 	for eventType := range h.EventTypes {
 		if err := checkType(eventType); err != nil {
 			return err
-		}
-	}
-	for name, resource := range h.Resources {
-		if err := checkName(name); err != nil {
-			return err
-		}
-		if resource == nil {
-			return fmt.Errorf("resource '%s' is null", name)
-		}
-		if err := checkFrom(resource.From); resource.From != "" && err != nil {
-			return fmt.Errorf("resource '%s': %w", name, err)
 		}
 	}
 	return nil

@@ -83,7 +83,7 @@ func embedded(name string, schema json.RawMessage) any {
 // showDocument answers with the document. Its server is the prefix as the client
 // sees it.
 func (ex *exchange) showDocument() (*answer, error) {
-	base := strings.TrimSuffix(ex.seen(ex.handler.base+openapiPath), openapiPath)
+	base := strings.TrimSuffix(ex.written(openapiPath), openapiPath)
 	if base == "" {
 		base = "/"
 	}

@@ -85,6 +85,14 @@ func (p *Publisher) parseEvent(o object) (event Event, wrong *refusal) {
 	if event.Type, ok = text(o.get("type")); !ok || !eventtype.Valid(event.Type) {
 		return event, errEventType
 	}
+	if given := o.get("resource_type"); given != nil {
+		if event.ResourceType, ok = text(given); !ok || !resourceName.MatchString(event.ResourceType) {
+			return event, errEventResource
+		}
+		if event.ResourceType == reservedResource {
+			return event, errEventReserved
+		}
+	}
 	if event.ResourceID, ok = identifier(o.get("resource_id")); !ok {
 		return event, errEventResourceID
 	}

@@ -47,6 +47,19 @@ var routes = []route{
 	{"/subscriptions/{id}/pause", map[string]operation{http.MethodPost: {"pause", bare((*exchange).pause)}}},
 	{"/subscriptions/{id}/resume", map[string]operation{http.MethodPost: {"resume", bare((*exchange).resume)}}},
 	{"/subscriptions/{id}/secret", map[string]operation{http.MethodPost: {"rotate", bare((*exchange).rotate)}}},
+	{"/subscriptions/{id}/test", map[string]operation{http.MethodPost: {"test", (*exchange).test}}},
+	{"/subscriptions/{id}/deliveries", withHead(map[string]operation{http.MethodGet: {"list_deliveries", (*exchange).listDeliveries}})},
+	{"/subscriptions/{id}/replays", withHead(map[string]operation{
+		http.MethodGet:  {"list_replays", (*exchange).listReplays},
+		http.MethodPost: {"replay", (*exchange).replay},
+	})},
+	{"/subscriptions/{id}/replays/{replay}", withHead(map[string]operation{
+		http.MethodGet:    {"get_replay", (*exchange).getReplay},
+		http.MethodDelete: {"cancel_replay", (*exchange).cancelReplay},
+	})},
+	{"/deliveries/{delivery}", withHead(map[string]operation{http.MethodGet: {"get_delivery", (*exchange).getDelivery}})},
+	{"/deliveries/{delivery}/retry", map[string]operation{http.MethodPost: {"retry", bare((*exchange).retry)}}},
+	{"/resources/{type}", withHead(map[string]operation{http.MethodGet: {"list_resources", (*exchange).listResources}})},
 	{"/event_types", withHead(map[string]operation{http.MethodGet: {"list_types", (*exchange).listTypes}})},
 	{"/events/{type}/sample", withHead(map[string]operation{http.MethodGet: {"sample", (*exchange).showSample}})},
 	{openapiPath, withHead(map[string]operation{http.MethodGet: {describe, (*exchange).showDocument}})},
@@ -134,7 +147,8 @@ type exchange struct {
 type answer struct {
 	status   int
 	location string
-	body     any // nil for none
+	body     any    // nil for none
+	next     string // where the next page is
 }
 
 // serve answers the request.
@@ -185,6 +199,9 @@ func (a *answer) write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	if a.location != "" {
 		h.Set("Location", a.location)
+	}
+	if a.next != "" {
+		h.Set("Link", "<"+a.next+`>; rel="next"`)
 	}
 	if a.body == nil {
 		w.WriteHeader(a.status)

@@ -17,49 +17,57 @@ const (
 	rotationTime = 24 * time.Hour
 )
 
-// storedSecret is a secret as it is sealed. It must not be printed.
+// confidential is what of a subscription is sealed. It must not be printed.
+type confidential struct {
+	Secrets    []storedSecret    `json:"secrets"`               // the newest first
+	Headers    map[string]string `json:"headers,omitempty"`     // that its deliveries have
+	HookSecret string            `json:"hook_secret,omitempty"` // of the handshake of that name
+}
+
+// storedSecret is a secret as it is sealed.
 type storedSecret struct {
 	Secret string `json:"secret"`
 	Until  int64  `json:"until"` // microseconds since 1970; 0: it is the one in use
 }
 
-// secretsOf is where a subscription's secrets belong.
+// secretsOf is where what is sealed of a subscription belongs.
 func secretsOf(id string) []byte { return []byte("subscription/" + id + "/secrets") }
 
-// sealSecrets seals a subscription's secrets, the newest first.
-func sealSecrets(ring *datastore.KeyRing, id string, secrets []storedSecret) []byte {
-	plain, _ := json.Marshal(secrets) // strings and numbers always encode
+// seal seals what belongs to a subscription.
+func (c *confidential) seal(ring *datastore.KeyRing, id string) []byte {
+	plain, _ := json.Marshal(c) // texts and numbers always encode
 	return ring.Seal(plain, secretsOf(id))
 }
 
-// openStored opens a subscription's secrets without those that have expired.
-func openStored(ring *datastore.KeyRing, id string, sealed []byte, now time.Time) ([]storedSecret, error) {
+// openSealed opens what belongs to a subscription, without secrets that have
+// expired.
+func openSealed(ring *datastore.KeyRing, id string, sealed []byte, now time.Time) (*confidential, error) {
 	plain, err := ring.Open(sealed, secretsOf(id))
 	if err != nil {
 		return nil, err
 	}
-	var stored []storedSecret
-	if json.Unmarshal(plain, &stored) != nil {
+	c := new(confidential)
+	if json.Unmarshal(plain, c) != nil {
 		return nil, errors.New("the secrets of a subscription are not what was sealed") // json's error may show them
 	}
-	valid := stored[:0]
-	for _, s := range stored {
+	valid := c.Secrets[:0]
+	for _, s := range c.Secrets {
 		if s.Until == 0 || s.Until > micros(now) {
 			valid = append(valid, s)
 		}
 	}
-	return valid, nil
+	c.Secrets = valid
+	return c, nil
 }
 
-// openSecrets returns what a subscription's deliveries are signed with, the
-// newest first.
-func openSecrets(ring *datastore.KeyRing, id string, sealed []byte, now time.Time) ([]signature.Secret, error) {
-	stored, err := openStored(ring, id, sealed, now)
-	if err != nil {
-		return nil, err
+// keys returns what deliveries are signed with, the newest first.
+func (c *confidential) keys() ([]signature.Secret, error) {
+	if len(c.Secrets) == 0 {
+		return nil, errors.New("a subscription has no secret")
 	}
-	secrets := make([]signature.Secret, len(stored))
-	for i, s := range stored {
+	secrets := make([]signature.Secret, len(c.Secrets))
+	for i, s := range c.Secrets {
+		var err error
 		if secrets[i], err = signature.ParseSecret(s.Secret); err != nil {
 			return nil, err
 		}
@@ -67,18 +75,14 @@ func openSecrets(ring *datastore.KeyRing, id string, sealed []byte, now time.Tim
 	return secrets, nil
 }
 
-// rotateSecrets puts a new secret before those of a subscription. More of them
-// than a message can be signed with are dropped, the oldest first.
-func rotateSecrets(ring *datastore.KeyRing, id string, sealed []byte, now time.Time, secret signature.Secret) ([]byte, error) {
-	stored, err := openStored(ring, id, sealed, now)
-	if err != nil {
-		return nil, err
-	}
-	for i := range stored {
-		if stored[i].Until == 0 {
-			stored[i].Until = micros(now.Add(rotationTime))
+// rotate puts a new secret before the others. More of them than a message can be
+// signed with are dropped, the oldest first.
+func (c *confidential) rotate(now time.Time, secret signature.Secret) {
+	for i := range c.Secrets {
+		if c.Secrets[i].Until == 0 {
+			c.Secrets[i].Until = micros(now.Add(rotationTime))
 		}
 	}
-	stored = append([]storedSecret{{Secret: secret.Reveal()}}, stored...)
-	return sealSecrets(ring, id, stored[:min(len(stored), signature.MaxSignatures)]), nil
+	c.Secrets = append([]storedSecret{{Secret: secret.Reveal()}}, c.Secrets...)
+	c.Secrets = c.Secrets[:min(len(c.Secrets), signature.MaxSignatures)]
 }

@@ -16,7 +16,7 @@ import (
 // secrets returns what a subscription's deliveries are signed with.
 func (e *edge) secrets(id string) (plain []string) {
 	e.t.Helper()
-	secrets, err := openSecrets(e.ring(), id, e.sealed(id), time.Now())
+	secrets, err := openKeys(e.ring(), id, e.sealed(id), time.Now())
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -26,12 +26,24 @@ func (e *edge) secrets(id string) (plain []string) {
 	return plain
 }
 
+func openKeys(ring *datastore.KeyRing, id string, sealed []byte, at time.Time) ([]signature.Secret, error) {
+	opened, err := openSealed(ring, id, sealed, at)
+	if err != nil {
+		return nil, err
+	}
+	return opened.keys()
+}
+
+func sealOne(ring *datastore.KeyRing, id string, secret signature.Secret) []byte {
+	return (&confidential{Secrets: []storedSecret{{Secret: secret.Reveal()}}}).seal(ring, id)
+}
+
 func TestRotatedSecretsExpire(t *testing.T) {
 	e := start(t, site)
 	ring, now := e.ring(), time.Now()
 	reveal := func(sealed []byte, at time.Time) (plain []string) {
 		t.Helper()
-		secrets, err := openSecrets(ring, "sub_1", sealed, at)
+		secrets, err := openKeys(ring, "sub_1", sealed, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,13 +53,15 @@ func TestRotatedSecretsExpire(t *testing.T) {
 		return plain
 	}
 	first, second, third := signature.NewSecret(), signature.NewSecret(), signature.NewSecret()
-	sealed := sealSecrets(ring, "sub_1", []storedSecret{{Secret: first.Reveal()}})
+	sealed := sealOne(ring, "sub_1", first)
 	rotate := func(secret signature.Secret, at time.Time) {
 		t.Helper()
-		var err error
-		if sealed, err = rotateSecrets(ring, "sub_1", sealed, at, secret); err != nil {
+		opened, err := openSealed(ring, "sub_1", sealed, at)
+		if err != nil {
 			t.Fatal(err)
 		}
+		opened.rotate(at, secret)
+		sealed = opened.seal(ring, "sub_1")
 	}
 	rotate(second, now)
 	rotate(third, now.Add(time.Hour))
@@ -73,18 +87,18 @@ func TestRotatedSecretsExpire(t *testing.T) {
 func TestSecretsBelongToTheirSubscription(t *testing.T) {
 	e := start(t, site)
 	ring := e.ring()
-	sealed := sealSecrets(ring, "sub_1", []storedSecret{{Secret: signature.NewSecret().Reveal()}})
-	if _, err := openSecrets(ring, "sub_2", sealed, time.Now()); !errors.Is(err, datastore.ErrNotAuthentic) {
+	sealed := sealOne(ring, "sub_1", signature.NewSecret())
+	if _, err := openKeys(ring, "sub_2", sealed, time.Now()); !errors.Is(err, datastore.ErrNotAuthentic) {
 		t.Errorf("another subscription's: %v", err)
 	}
-	for _, broken := range []string{"", "x", `{"secret":"whsec_x"}`, `[{"secret":"whsec_x"}]`} {
-		if _, err := openSecrets(ring, "sub_1", ring.Seal([]byte(broken), secretsOf("sub_1")), time.Now()); err == nil {
+	for _, broken := range []string{"", "x", `{"secret":"whsec_x"}`, `{}`, `[{"secret":"whsec_x"}]`, `{"secrets":[{"secret":"whsec_x"}]}`} {
+		if _, err := openKeys(ring, "sub_1", ring.Seal([]byte(broken), secretsOf("sub_1")), time.Now()); err == nil {
 			t.Errorf("%q can be opened", broken)
 		}
 	}
 	plain, err := ring.Open(sealed, []byte("subscription/sub_1/secrets"))
-	var stored []map[string]any
-	if err != nil || json.Unmarshal(plain, &stored) != nil || len(stored) != 1 || stored[0]["until"] != 0.0 {
+	var stored confidential
+	if err != nil || json.Unmarshal(plain, &stored) != nil || len(stored.Secrets) != 1 || stored.Secrets[0].Until != 0 {
 		t.Errorf("sealed: %v", err)
 	}
 }

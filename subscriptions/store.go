@@ -35,8 +35,10 @@ func migrationsFor(dialect string) fs.FS {
 
 // Store keeps subscriptions, and events for the engine that sends them.
 type Store struct {
-	db     *datastore.DB
-	engine *delivery.Engine
+	db       *datastore.DB
+	engine   *delivery.Engine
+	replayer *replayer
+	tests    *pace
 }
 
 // openStore returns the store that a handler uses until it calls close.
@@ -53,25 +55,30 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db, engine}, nil
+	return &Store{db, engine.Engine, engine.replayer, &engine.tests}, nil
 }
 
 func (s *Store) close() error { return releaseEngine(s.db) }
 
-const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, expires_at, created_at, updated_at`
+const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, flat, filter, signing, rate_limit, expires_at, created_at, updated_at`
 
 // scan reads a row that has columns, and others behind them.
 func scan(row interface{ Scan(...any) error }, more ...any) (*subscription, error) {
 	s := new(subscription)
 	var events string
-	var expiresAt sql.NullInt64
+	var filter, signing sql.NullString
+	var rateLimit, expiresAt sql.NullInt64
 	err := row.Scan(append([]any{
-		&s.id, &s.owner, &s.targetURL, &s.resourceType, &s.resourceID, &events, &s.status, &s.ordered, &expiresAt, &s.createdAt, &s.updatedAt,
+		&s.id, &s.owner, &s.targetURL, &s.resourceType, &s.resourceID, &events, &s.status, &s.ordered,
+		&s.flat, &filter, &signing, &rateLimit, &expiresAt, &s.createdAt, &s.updatedAt,
 	}, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	s.expiresAt = expiresAt.Int64
+	s.filter, s.rateLimit, s.expiresAt = filter.String, int(rateLimit.Int64), expiresAt.Int64
+	if s.signing, err = decodeSigning(signing.String); err != nil {
+		return nil, err
+	}
 	return s, json.Unmarshal([]byte(events), &s.events)
 }
 
@@ -122,9 +129,10 @@ func number(flag bool) int64 {
 	return 0
 }
 
-func orNull(at int64) any {
-	if at == 0 {
+// orNull has what is empty or zero be NULL.
+func orNull[T comparable](value T) any {
+	if value == *new(T) {
 		return nil
 	}
-	return at
+	return value
 }

@@ -18,7 +18,7 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		return nil, false, err
 	}
 	a.id = newID()
-	sealed := sealSecrets(ring, a.id, []storedSecret{{Secret: a.secret.Reveal()}})
+	sealed := a.seal(ring, a.id)
 	err = s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := begin(ctx, tx, a.owner)
 		if err != nil {
@@ -77,17 +77,18 @@ func insert(ctx context.Context, tx *datastore.Tx, s *subscription, sealed []byt
 		return errLimit
 	}
 	s.createdAt, s.updatedAt = now, now
-	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		s.id, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), s.status, number(s.ordered), orNull(s.expiresAt),
-		s.createdAt, s.updatedAt, sealed)
+	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		s.id, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), s.status, number(s.ordered),
+		number(s.flat), orNull(s.filter), orNull(s.signing.encode()), orNull(s.rateLimit), orNull(s.expiresAt), s.createdAt, s.updatedAt, sealed)
 	return err
 }
 
 // update writes what of a subscription can change.
 func update(ctx context.Context, tx *datastore.Tx, s *subscription, now int64) error {
 	s.updatedAt = now
-	_, err := tx.Exec(ctx, `UPDATE connector_subscriptions SET events = $1, status = $2, ordered = $3, expires_at = $4, updated_at = $5
-		WHERE id = $6`, encodeEvents(s.events), s.status, number(s.ordered), orNull(s.expiresAt), s.updatedAt, s.id)
+	_, err := tx.Exec(ctx, `UPDATE connector_subscriptions SET events = $1, status = $2, ordered = $3, flat = $4, filter = $5, signing = $6,
+		rate_limit = $7, expires_at = $8, updated_at = $9 WHERE id = $10`, encodeEvents(s.events), s.status, number(s.ordered), number(s.flat), orNull(s.filter),
+		orNull(s.signing.encode()), orNull(s.rateLimit), orNull(s.expiresAt), s.updatedAt, s.id)
 	return err
 }
 
@@ -114,15 +115,30 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 		if err != nil {
 			return err
 		}
-		if changed, _, err = lock(ctx, tx, owner, id); err != nil {
+		var sealed []byte
+		if changed, sealed, err = lock(ctx, tx, owner, id); err != nil {
 			return err
 		}
+		if c.expiresAt != nil && *c.expiresAt != 0 && *c.expiresAt <= now {
+			return errExpiry
+		}
 		c.apply(changed)
+		if c.status == statusActive {
+			if err := forgetHealth(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		if c.events != nil {
 			switch _, err := same(ctx, tx, changed); {
 			case err == nil:
 				return errExists
 			case !errors.Is(err, sql.ErrNoRows):
+				return err
+			}
+		}
+		if c.headers != nil {
+			err = s.unseal(ctx, tx, id, sealed, now, func(found *confidential) { found.Headers = *c.headers })
+			if err != nil {
 				return err
 			}
 		}
@@ -135,33 +151,45 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 	return changed, nil
 }
 
-// rotate gives a subscription a new secret. The one before goes on signing for a
-// while.
-func (s *Store) rotate(ctx context.Context, owner, id string, secret signature.Secret) error {
+// unseal changes what is sealed of a subscription.
+func (s *Store) unseal(ctx context.Context, tx *datastore.Tx, id string, sealed []byte, now int64, change func(*confidential)) error {
 	ring, err := s.db.KeyRing()
 	if err != nil {
 		return err
 	}
+	found, err := openSealed(ring, id, sealed, time.UnixMicro(now))
+	if err != nil {
+		return err
+	}
+	change(found)
+	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1 WHERE id = $2", found.seal(ring, id), id)
+	return err
+}
+
+// rotate gives a subscription a new secret, of the kind that it has. The one
+// before goes on signing for a while.
+func (s *Store) rotate(ctx context.Context, owner, id string) (secret signature.Secret, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := begin(ctx, tx, owner)
 		if err != nil {
 			return err
 		}
-		_, sealed, err := lock(ctx, tx, owner, id)
+		found, sealed, err := lock(ctx, tx, owner, id)
 		if err != nil {
 			return err
 		}
-		if sealed, err = rotateSecrets(ring, id, sealed, time.UnixMicro(now), secret); err != nil {
+		secret = found.signing.newSecret()
+		err = s.unseal(ctx, tx, id, sealed, now, func(c *confidential) { c.rotate(time.UnixMicro(now), secret) })
+		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1, updated_at = $2 WHERE id = $3", sealed, now, id)
-		return err
+		return update(ctx, tx, found, now)
 	})
 	if err != nil {
-		return err
+		return signature.Secret{}, err
 	}
 	s.engine.Changed(id)
-	return nil
+	return secret, nil
 }
 
 // delete removes a subscription and cancels its deliveries.

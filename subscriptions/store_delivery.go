@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
@@ -15,7 +13,7 @@ import (
 
 // queue is the delivery.Store of one node.
 type queue struct {
-	db   *datastore.DB
+	*Store
 	node string
 }
 
@@ -50,44 +48,28 @@ func claimWith(lock string) string {
 	return `UPDATE connector_deliveries SET node = $1 WHERE id IN (
 			SELECT id FROM connector_deliveries WHERE subscription_id = $2 AND state = 0 AND node IS NULL AND due <= $3
 			ORDER BY due, id LIMIT $4 ` + lock + `)
-		RETURNING id, event_id, attempts`
+		RETURNING id, event_id, attempts, tries, since`
 }
 
 // claimHead is claim for an ordered subscription: only the oldest deliveries, and
-// none behind one that is not due.
+// none behind one that is not due, or that another node has.
 const claimHead = `UPDATE connector_deliveries SET node = $1 WHERE node IS NULL AND id IN (
 		SELECT id FROM connector_deliveries WHERE subscription_id = $2 AND state = 0 ORDER BY id LIMIT $4)
 	AND NOT EXISTS (SELECT 1 FROM connector_deliveries AS head WHERE head.subscription_id = $2 AND head.state = 0
 		AND (head.due > $3 OR head.node IS NOT NULL AND head.node <> $1) AND head.id <= connector_deliveries.id)
-	RETURNING id, event_id, attempts`
+	RETURNING id, event_id, attempts, tries, since`
 
 // Claim implements delivery.Store.
-func (q *queue) Claim(ctx context.Context, subscription string, ordered bool, limit int) (claimed []*delivery.Delivery, next time.Time, err error) {
+func (q *queue) Claim(ctx context.Context, subscription string, ordered bool, limit delivery.Limit) (claimed []*delivery.Delivery, next time.Time, err error) {
 	err = q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		claimed, next = nil, time.Time{}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
-		statement := claim[tx.Dialect()]
-		if ordered {
-			statement = claimHead
-		}
-		rows, err := tx.Query(ctx, statement, q.node, subscription, now, limit)
-		if err != nil {
+		if claimed, err = q.lease(ctx, tx, subscription, ordered, now, limit.Deliveries); err != nil {
 			return err
 		}
-		for rows.Next() {
-			d := &delivery.Delivery{Subscription: subscription, Message: new(delivery.Message)}
-			if err := rows.Scan(&d.ID, &d.Message.EventID, &d.Attempts); err != nil {
-				return err
-			}
-			claimed = append(claimed, d)
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		if err := loadMessages(ctx, tx, claimed); err != nil {
+		if claimed, err = q.load(ctx, tx, claimed, limit.Bytes); err != nil {
 			return err
 		}
 		next, err = nextDue(ctx, tx, subscription, ordered)
@@ -96,8 +78,31 @@ func (q *queue) Claim(ctx context.Context, subscription string, ordered bool, li
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	delivery.Sort(claimed)
 	return claimed, next, nil
+}
+
+// lease leases deliveries that are due, and returns them without their messages,
+// the oldest first.
+func (q *queue) lease(ctx context.Context, tx *datastore.Tx, subscription string, ordered bool, now int64, limit int) (leased []*delivery.Delivery, err error) {
+	statement := claim[tx.Dialect()]
+	if ordered {
+		statement = claimHead
+	}
+	rows, err := tx.Query(ctx, statement, q.node, subscription, now, limit)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		d := &delivery.Delivery{Subscription: subscription, Message: new(delivery.Message)}
+		var since int64
+		if err := rows.Scan(&d.ID, &d.Message.EventID, &d.Attempts, &d.Tries, &since); err != nil {
+			return nil, err
+		}
+		d.Since = time.UnixMicro(since)
+		leased = append(leased, d)
+	}
+	delivery.Sort(leased)
+	return leased, rows.Err()
 }
 
 // nextDue returns when the next delivery that nobody has leased is due; of an
@@ -116,66 +121,63 @@ func nextDue(ctx context.Context, tx *datastore.Tx, subscription string, ordered
 	return time.UnixMicro(due), err
 }
 
-// loadMessages reads the events of deliveries, each once.
-func loadMessages(ctx context.Context, tx *datastore.Tx, deliveries []*delivery.Delivery) error {
+// load reads the messages of deliveries, as many as fit, and gives the others
+// back. Those whose event is not kept any more are dead.
+func (q *queue) load(ctx context.Context, tx *datastore.Tx, leased []*delivery.Delivery, maxBytes int) (loaded []*delivery.Delivery, err error) {
 	messages := make(map[string]*delivery.Message)
-	for _, d := range deliveries {
-		if known := messages[d.Message.EventID]; known != nil {
-			d.Message = known
+	var expired, surplus []*delivery.Delivery
+	size := 0
+	for _, d := range leased {
+		message, known := messages[d.Message.EventID]
+		if size > maxBytes && len(loaded) > 0 {
+			surplus = append(surplus, d)
 			continue
 		}
-		var at int64
-		err := tx.QueryRow(ctx, "SELECT body, created_at FROM connector_events WHERE id = $1", d.Message.EventID).Scan(&d.Message.Body, &at)
-		if err != nil {
-			return err
+		if !known {
+			if message, err = loadMessage(ctx, tx, d.Message.EventID); err != nil {
+				return nil, err
+			}
+			messages[d.Message.EventID] = message
 		}
-		d.Message.Published = time.UnixMicro(at)
-		messages[d.Message.EventID] = d.Message
+		if message == nil {
+			expired = append(expired, d)
+			continue
+		}
+		d.Message = message
+		size += len(message.Body)
+		loaded = append(loaded, d)
 	}
-	return nil
+	if err := q.giveUp(ctx, tx, expired, delivery.Dead); err != nil {
+		return nil, err
+	}
+	return loaded, q.giveUp(ctx, tx, surplus, delivery.Pending)
 }
 
-// Finish implements delivery.Store.
-func (q *queue) Finish(ctx context.Context, results []delivery.Result) error {
-	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		for _, r := range results {
-			due := micros(r.Attempt.Started)
-			if r.State == delivery.Pending {
-				due = micros(r.Due)
-			}
-			done, err := tx.Exec(ctx, `UPDATE connector_deliveries SET state = $1, attempts = $2, due = $3, node = NULL
-				WHERE id = $4 AND node = $5 AND state = 0`, int(r.State), r.Delivery.Attempts, due, r.Delivery.ID, q.node)
-			if err != nil {
-				return err
-			}
-			if n, err := done.RowsAffected(); err != nil {
-				return err
-			} else if n == 0 {
-				continue // the lease was lost, or the subscription ended
-			}
-			_, err = tx.Exec(ctx, `INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
-				VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-				r.Delivery.ID, r.Delivery.Attempts, micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(),
-				r.Attempt.Status, r.Attempt.Error, readable(r.Attempt.Answer))
-			if err != nil {
-				return err
-			}
-		}
+// loadMessage returns nil for an event that is not kept any more.
+func loadMessage(ctx context.Context, tx *datastore.Tx, event string) (*delivery.Message, error) {
+	m := &delivery.Message{EventID: event}
+	var at int64
+	err := tx.QueryRow(ctx, "SELECT body, data_at, traceparent, created_at FROM connector_events WHERE id = $1", event).
+		Scan(&m.Body, &m.DataAt, &m.Traceparent, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	m.Published = time.UnixMicro(at)
+	return m, err
+}
+
+var giveUp = map[datastore.Dialect]string{
+	datastore.SQLite: `UPDATE connector_deliveries SET node = NULL, state = $1 WHERE node = $2 AND state = 0
+		AND id IN (SELECT value FROM json_each($3))`,
+	datastore.PostgreSQL: `UPDATE connector_deliveries SET node = NULL, state = $1 WHERE node = $2 AND state = 0
+		AND id IN (SELECT value::text::bigint FROM json_array_elements($3::json))`,
+}
+
+// giveUp ends the leases of deliveries and sets their state.
+func (q *queue) giveUp(ctx context.Context, tx *datastore.Tx, deliveries []*delivery.Delivery, state delivery.State) error {
+	if len(deliveries) == 0 {
 		return nil
-	})
-}
-
-// readable makes text of an answer: neither database stores any bytes as text.
-func readable(answer []byte) string {
-	text := strings.ReplaceAll(string(answer), "\x00", "\ufffd")
-	if utf8.ValidString(text) {
-		return text
 	}
-	return strings.ToValidUTF8(text, "\ufffd")
-}
-
-// Release implements delivery.Store.
-func (q *queue) Release(ctx context.Context, deliveries []*delivery.Delivery) error {
 	ids := make([]int64, len(deliveries))
 	for i, d := range deliveries {
 		ids[i] = d.ID
@@ -184,55 +186,14 @@ func (q *queue) Release(ctx context.Context, deliveries []*delivery.Delivery) er
 	if err != nil {
 		return err
 	}
+	_, err = tx.Exec(ctx, giveUp[tx.Dialect()], int(state), q.node, string(list))
+	return err
+}
+
+// Release implements delivery.Store.
+func (q *queue) Release(ctx context.Context, deliveries []*delivery.Delivery) error {
 	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		_, err := tx.Exec(ctx, release[tx.Dialect()], q.node, string(list))
-		return err
-	})
-}
-
-var release = map[datastore.Dialect]string{
-	datastore.SQLite: `UPDATE connector_deliveries SET node = NULL WHERE node = $1 AND state = 0
-		AND id IN (SELECT value FROM json_each($2))`,
-	datastore.PostgreSQL: `UPDATE connector_deliveries SET node = NULL WHERE node = $1 AND state = 0
-		AND id IN (SELECT value::text::bigint FROM json_array_elements($2::json))`,
-}
-
-// Target implements delivery.Store.
-func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
-	rows, err := q.db.Query(ctx, `SELECT target_url, ordered, sealed FROM connector_subscriptions
-		WHERE id = $1 AND status = 'active' AND (expires_at IS NULL OR expires_at > $2)`, subscription, micros(time.Now()))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, rows.Err()
-	}
-	target := new(delivery.Target)
-	var sealed []byte
-	if err := rows.Scan(&target.URL, &target.Ordered, &sealed); err != nil {
-		return nil, err
-	}
-	ring, err := q.db.KeyRing()
-	if err != nil {
-		return nil, err
-	}
-	target.Secrets, err = openSecrets(ring, subscription, sealed, time.Now())
-	return target, err
-}
-
-// End implements delivery.Store.
-func (q *queue) End(ctx context.Context, subscription string) error {
-	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET status = 'ended', updated_at = $1 WHERE id = $2", now, subscription)
-		if err != nil {
-			return err
-		}
-		return cancelDeliveries(ctx, tx, subscription)
+		return q.giveUp(ctx, tx, deliveries, delivery.Pending)
 	})
 }
 

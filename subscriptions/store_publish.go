@@ -2,6 +2,7 @@ package subscriptions
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"time"
 
@@ -29,11 +30,11 @@ var insertDeliveries = map[datastore.Dialect]string{
 func (s *Store) Publish(ctx context.Context, events []Event) ([]Published, error) {
 	batch := make([]publication, len(events))
 	for i, event := range events {
-		matching, err := s.matching(ctx, event)
+		to, err := matching(ctx, s.db, event)
 		if err != nil {
 			return nil, err
 		}
-		batch[i] = publication{event: event, matching: matching}
+		batch[i] = publication{event: event, matching: to}
 	}
 	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := tx.Now(ctx)
@@ -58,37 +59,54 @@ func (s *Store) Publish(ctx context.Context, events []Event) ([]Published, error
 	return published, nil
 }
 
+// querier is a database, or a transaction in it.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// candidates are the subscriptions to a resource, or, for an event that the edge
+// itself has to tell, to all of its kind.
+const candidates = `SELECT id, events, ordered, coalesce(rate_limit, 0), coalesce(filter, '') FROM connector_subscriptions
+	WHERE (resource_id = $1 OR $4 = '` + reservedResource + `' AND resource_id = '` + allResources + `')
+		AND (resource_type = $4 OR $4 = '' AND resource_type <> '` + reservedResource + `')
+		AND status <> 'ended' AND ($2 = '' OR owner = $2) AND (expires_at IS NULL OR expires_at > $3)`
+
 // matching returns the subscriptions that an event is for.
-func (s *Store) matching(ctx context.Context, event Event) ([]delivery.Recipient, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, events, ordered FROM connector_subscriptions
-		WHERE resource_id = $1 AND status <> 'ended' AND ($2 = '' OR owner = $2) AND (expires_at IS NULL OR expires_at > $3)`,
-		event.ResourceID, event.AccountID, micros(time.Now()))
+func matching(ctx context.Context, on querier, event Event) ([]delivery.Recipient, error) {
+	rows, err := on.Query(ctx, candidates, event.ResourceID, event.AccountID, micros(time.Now()), event.ResourceType)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var matching []delivery.Recipient
+	var found []delivery.Recipient
+	filtered := filtering{data: event.Data}
 	for rows.Next() {
 		var to delivery.Recipient
-		var patterns string
-		if err := rows.Scan(&to.Subscription, &patterns, &to.Ordered); err != nil {
+		var patterns, wanted string
+		if err := rows.Scan(&to.Subscription, &patterns, &to.Ordered, &to.Rate, &wanted); err != nil {
 			return nil, err
 		}
 		var events []string
 		if err := json.Unmarshal([]byte(patterns), &events); err != nil {
 			return nil, err
 		}
-		if eventtype.MatchAny(events, event.Type) {
-			matching = append(matching, to)
+		if !eventtype.MatchAny(events, event.Type) {
+			continue
+		}
+		if wants, err := filtered.wants(wanted); err != nil {
+			return nil, err
+		} else if wants {
+			found = append(found, to)
 		}
 	}
-	return matching, rows.Err()
+	return found, rows.Err()
 }
 
 // publication is one event on its way into the database.
 type publication struct {
 	event      Event
 	matching   []delivery.Recipient
+	size       int // of the body
 	reserved   []bool
 	deliveries []*delivery.Delivery // by the index of matching; nil where the store has it
 	result     Published
@@ -101,10 +119,13 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	p.result = Published{ID: p.event.ID, Deliveries: len(p.matching)}
 	at := time.UnixMicro(now)
 	body, dataAt := p.event.push(at)
-	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at, traceparent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now, p.event.Traceparent)
+	message := &delivery.Message{EventID: p.event.ID, Published: at, Traceparent: p.event.Traceparent, Body: body, DataAt: dataAt}
+	p.size = len(body)
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events
+		(id, type, resource_type, resource_id, account_id, traceparent, body, data_at, deliveries, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
+		p.event.ID, p.event.Type, p.event.ResourceType, p.event.ResourceID, p.event.AccountID, p.event.Traceparent, body, dataAt,
+		len(p.matching), now)
 	if err != nil {
 		return err
 	}
@@ -117,7 +138,7 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	if len(p.matching) == 0 {
 		return nil
 	}
-	p.reserved = engine.Reserve(p.matching)
+	p.reserved = engine.Reserve(p.matching, p.size)
 	p.deliveries = make([]*delivery.Delivery, len(p.matching))
 	index := make(map[string]int, len(p.matching))
 	list := make([][2]any, len(p.matching))
@@ -143,7 +164,7 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 		}
 		stored++
 		if i := index[subscription]; p.reserved[i] {
-			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Message: message}
+			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Since: at, Message: message}
 		}
 	}
 	if err := rows.Err(); err != nil || stored == len(p.matching) {
@@ -165,6 +186,6 @@ func (p *publication) settle(engine *delivery.Engine, committed bool) {
 	if !committed {
 		deliveries = nil
 	}
-	engine.Offer(p.matching, p.reserved, deliveries)
+	engine.Offer(p.matching, p.size, p.reserved, deliveries)
 	p.reserved = nil
 }

@@ -43,7 +43,7 @@ func TestSubscribe(t *testing.T) {
 	if err != nil || time.Since(created).Abs() > time.Minute || got.body["updated_at"] != got.body["created_at"] {
 		t.Errorf("created_at %v, updated_at %v", got.body["created_at"], got.body["updated_at"])
 	}
-	if len(got.body) != 11 {
+	if len(got.body) != 18 {
 		t.Errorf("members: %v", got.body)
 	}
 
@@ -67,7 +67,7 @@ func TestSubscribe(t *testing.T) {
 }
 
 func TestSubscribeTakesOtherNames(t *testing.T) {
-	e := start(t, strings.Replace(site, "resource task\n", "", 1)+"\n")
+	e := start(t, strings.Replace(site, "resource task {\n\t\t\tpublic\n\t\t}\n", "", 1))
 	for i, name := range []string{"target_url", "url", "webhook_url", "callback_url", "hookUrl"} {
 		url := fmt.Sprintf("https://h/%d", i)
 		got := e.do("alice", "POST", "/subscriptions", members(name, url, "resource_id", 12, "event", "task.*", "expiration_date", "2999-01-01T00:00:00Z", "secret", nil))

@@ -16,9 +16,10 @@ import (
 
 // What a subscription's status can be.
 const (
-	statusActive = "active"
-	statusPaused = "paused" // its deliveries wait
-	statusEnded  = "ended"  // its target answered 410
+	statusActive   = "active"
+	statusPaused   = "paused"   // its deliveries wait
+	statusDisabled = "disabled" // its target has failed for too long; its deliveries wait
+	statusEnded    = "ended"    // its target answered 410
 )
 
 const (
@@ -36,6 +37,10 @@ type subscription struct {
 	events       []string // sorted, each once
 	status       string
 	ordered      bool
+	flat         bool
+	filter       string // JSON; "": none
+	signing      signing
+	rateLimit    int   // deliveries a second; 0: any
 	expiresAt    int64 // 0: never
 	createdAt    int64
 	updatedAt    int64
@@ -56,27 +61,42 @@ func validID(text string) bool {
 
 // view is a subscription as its owner sees it.
 type view struct {
-	ID           string   `json:"id"`
-	TargetURL    string   `json:"target_url"`
-	ResourceType string   `json:"resource_type"`
-	ResourceID   string   `json:"resource_id"`
-	Events       []string `json:"events"`
-	Status       string   `json:"status"`
-	Ordered      bool     `json:"ordered"`
-	ExpiresAt    *string  `json:"expires_at"`
-	CreatedAt    string   `json:"created_at"`
-	UpdatedAt    string   `json:"updated_at"`
-	Secret       string   `json:"secret,omitempty"` // in the answer that creates it, only
+	ID             string          `json:"id"`
+	TargetURL      string          `json:"target_url"`
+	ResourceType   string          `json:"resource_type"`
+	ResourceID     string          `json:"resource_id"`
+	Events         []string        `json:"events"`
+	Status         string          `json:"status"`
+	Ordered        bool            `json:"ordered"`
+	Flat           bool            `json:"flat"`
+	Filter         json.RawMessage `json:"filter"`
+	Headers        []string        `json:"headers"` // the names
+	RateLimit      *int            `json:"rate_limit"`
+	Signature      string          `json:"signature"`
+	PublicKey      string          `json:"public_key,omitempty"`
+	Handshake      *string         `json:"handshake"`
+	ExpiresAt      *string         `json:"expires_at"`
+	ExpirationDate *string         `json:"expiration_date"` // the same, for who knows it by that name
+	CreatedAt      string          `json:"created_at"`
+	UpdatedAt      string          `json:"updated_at"`
+	Secret         string          `json:"secret,omitempty"` // in the answer that creates it, only
 }
 
 func (s *subscription) view() view {
 	v := view{
 		ID: s.id, TargetURL: s.targetURL, ResourceType: s.resourceType, ResourceID: s.resourceID, Events: s.events,
-		Status: s.status, Ordered: s.ordered, CreatedAt: formatTime(s.createdAt), UpdatedAt: formatTime(s.updatedAt),
+		Status: s.status, Ordered: s.ordered, Flat: s.flat, Filter: json.RawMessage("null"), CreatedAt: formatTime(s.createdAt), UpdatedAt: formatTime(s.updatedAt),
 	}
 	if s.expiresAt != 0 {
 		expiry := formatTime(s.expiresAt)
-		v.ExpiresAt = &expiry
+		v.ExpiresAt, v.ExpirationDate = &expiry, &expiry
+	}
+	s.signing.show(&v)
+	if s.filter != "" {
+		v.Filter = json.RawMessage(s.filter)
+	}
+	if s.rateLimit != 0 {
+		v.RateLimit = &s.rateLimit
 	}
 	return v
 }
@@ -87,11 +107,12 @@ func formatTime(at int64) string { return time.UnixMicro(at).UTC().Format(time.R
 type application struct {
 	subscription
 	secret signature.Secret
+	confidential
 }
 
 // parseApplication reads the body of a request to subscribe.
 func (h *Handler) parseApplication(o object) (*application, error) {
-	a := &application{subscription: subscription{status: statusActive}, secret: signature.NewSecret()}
+	a := &application{subscription: subscription{status: statusActive, signing: h.newSigning()}}
 	var ok bool
 	if a.targetURL, ok = text(o.get("target_url", "url", "webhook_url", "callback_url", "hookUrl")); !ok || !validTarget(a.targetURL, h.AllowHTTP) {
 		return nil, errTarget
@@ -103,10 +124,16 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 		return nil, errResourceID
 	}
 	var err error
-	if a.events, err = h.parseEvents(o); err != nil {
+	if a.events, err = parseEvents(o, h.catalogueOf(a.resourceType)); err != nil {
+		return nil, err
+	}
+	if a.secret, err = a.signing.parseSignature(o.get("signature")); err != nil {
 		return nil, err
 	}
 	if given := o.get("secret"); given != nil {
+		if a.signing.Version == versionPair {
+			return nil, errSecret
+		}
 		if a.secret, ok = parseSecret(given); !ok {
 			return nil, errSecret
 		}
@@ -116,11 +143,15 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 			return nil, errOrdered
 		}
 	}
-	if given := o.get("expires_at", "expiration_date"); given != nil {
-		if a.expiresAt, ok = parseTime(given); !ok {
-			return nil, errExpiry
-		}
+	t, err := h.parseTerms(o)
+	if err != nil {
+		return nil, err
 	}
+	t.apply(&a.subscription)
+	if t.headers != nil {
+		a.Headers = *t.headers
+	}
+	a.Secrets = []storedSecret{{Secret: a.secret.Reveal()}}
 	return a, nil
 }
 
@@ -132,11 +163,11 @@ func (h *Handler) resourceType(given json.RawMessage) (string, bool) {
 		}
 	}
 	name, ok := text(given)
-	return name, ok && h.Resources[name] != nil
+	return name, ok && (h.Resources[name] != nil || name == reservedResource)
 }
 
 // parseEvents reads the types and wildcards that a body names.
-func (h *Handler) parseEvents(o object) ([]string, error) {
+func parseEvents(o object, catalogue map[string]*EventType) ([]string, error) {
 	var events []string
 	if given := o.get("events"); given != nil {
 		var list []json.RawMessage
@@ -157,7 +188,7 @@ func (h *Handler) parseEvents(o object) ([]string, error) {
 		return nil, errEventsNone
 	}
 	for _, event := range events {
-		if !eventtype.InCatalogue(event, h.EventTypes) {
+		if !eventtype.InCatalogue(event, catalogue) {
 			return nil, errEvents
 		}
 	}

@@ -51,6 +51,9 @@ func Resolve(repl *caddy.Replacer, configured string) (Value, error) {
 	return Value{&plain}, nil
 }
 
+// Of returns a secret that is not of the config, as it is.
+func Of(plain string) Value { return Value{&plain} }
+
 // IsLiteral reports whether a config value holds the secret itself, so that it
 // can be read in the admin API's /config/ and in the adapted JSON.
 func IsLiteral(configured string) bool {

@@ -7,13 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	storeRetry = time.Second // after an error of the store
-
-	// results are stored together: so many, or what has come in this time
-	maxBatch   = 256
-	batchDelay = 5 * time.Millisecond
-)
+const storeRetry = time.Second // after an error of the store
 
 // attempt sends a delivery and hands on what came of it.
 func (e *Engine) attempt(q *queue, d *Delivery) {
@@ -27,38 +21,21 @@ func (e *Engine) attempt(q *queue, d *Delivery) {
 		e.giveUp(q, d, nil) // it is the engine that broke it off
 		return
 	}
-	if v.gone {
-		e.end(q)
-	}
-	var parked []*Delivery
-	if v.pause > 0 {
-		e.mu.Lock()
-		q.paused = time.Now().Add(v.pause)
-		parked = e.park(q)
-		e.wakeAt(q, q.paused)
-		e.mu.Unlock()
-	}
 	d.Attempts++
+	d.Tries++
+	v.observe(d)
+	e.mu.Lock()
+	told, parked := e.judge(q, v)
+	q.unstored++
+	e.mu.Unlock()
+	parked = append(parked, e.report(q, told)...)
 	e.results <- v.result(d)
 	e.giveBack(parked)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !q.ordered { // one that is waits until the result is stored
-		e.freeSlot(q)
+		e.freeSlot(q, d)
 	}
-}
-
-// end ends a subscription whose subscriber wants no more.
-func (e *Engine) end(q *queue) {
-	if err := e.Store.End(context.WithoutCancel(e.ctx), q.id); err != nil {
-		e.Logger.Error("ending a subscription failed", zap.String("subscription", q.id), zap.Error(err))
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	q.target = nil
-	q.version++
-	e.park(q) // they are cancelled
 }
 
 // giveUp gives a delivery back untried, because its subscription is paused or
@@ -66,7 +43,7 @@ func (e *Engine) end(q *queue) {
 func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 	e.mu.Lock()
 	parked := append(e.park(q), d)
-	e.held--
+	e.drop(d)
 	q.paused = time.Now().Add(storeRetry)
 	if err != nil {
 		if e.ctx.Err() == nil {
@@ -78,7 +55,7 @@ func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 	e.release(context.WithoutCancel(e.ctx), parked)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.freeSlot(q)
+	e.freeSlot(q, d)
 }
 
 // targetOf returns where a queue's deliveries go.
@@ -96,77 +73,7 @@ func (e *Engine) targetOf(q *queue) (*Target, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if q.version == version && target != nil {
-		q.target, q.ordered = target, target.Ordered
+		q.setTarget(target)
 	}
 	return target, nil
-}
-
-// freeSlot ends an attempt of q. e.mu is held.
-func (e *Engine) freeSlot(q *queue) {
-	q.inFlight--
-	e.inFlight--
-	e.advance(q)
-	e.dispatch()
-	e.wakeDue()
-}
-
-// finish stores results in batches, until e.results is closed.
-func (e *Engine) finish() {
-	defer close(e.finished)
-	for first := range e.results {
-		batch := []Result{first}
-		timeout := time.After(batchDelay)
-	gather:
-		for len(batch) < maxBatch {
-			select {
-			case result, open := <-e.results:
-				if !open {
-					break gather
-				}
-				batch = append(batch, result)
-			case <-timeout:
-				break gather
-			}
-		}
-		e.store(batch)
-	}
-}
-
-// store stores results, however long the store is away: what is not stored would
-// be sent again.
-func (e *Engine) store(batch []Result) {
-	for {
-		err := e.Store.Finish(context.WithoutCancel(e.ctx), batch)
-		if err == nil {
-			break
-		}
-		e.Logger.Error("storing what was sent failed", zap.Error(err), zap.Int("deliveries", len(batch)))
-		select {
-		case <-e.ctx.Done():
-			return // their leases end with this node
-		case <-time.After(storeRetry):
-		}
-	}
-	var parked []*Delivery
-	e.mu.Lock()
-	for _, result := range batch {
-		e.held--
-		q := e.queue(Recipient{Subscription: result.Delivery.Subscription})
-		if result.State == Pending {
-			if q.ordered { // nothing overtakes it
-				q.paused = result.Due
-				parked = append(parked, e.park(q)...)
-			}
-			e.wakeAt(q, result.Due)
-		}
-		if q.ordered {
-			e.freeSlot(q)
-		} else {
-			e.advance(q)
-		}
-	}
-	e.dispatch()
-	e.wakeDue()
-	e.mu.Unlock()
-	e.giveBack(parked)
 }

@@ -22,15 +22,27 @@ import (
 type Delivery struct {
 	ID           int64
 	Subscription string
-	Attempts     int // made so far
+	Attempts     int       // made so far
+	Tries        int       // those of them since it was last published or replayed
+	Since        time.Time // when that was
 	Message      *Message
+
+	late bool // whether the attempt that is made now has a slot for endpoints that fail
 }
+
+// size is about the memory that a delivery takes. Those of one event share its
+// body: that they are counted as if not errs on the safe side.
+func (d *Delivery) size() int { return overhead + len(d.Message.Body) }
+
+const overhead = 512
 
 // Message is an event as it is sent. Deliveries of one event may share it.
 type Message struct {
-	EventID   string
-	Published time.Time
-	Body      []byte
+	EventID     string
+	Published   time.Time
+	Traceparent string // of the request that published it (W3C Trace Context), or ""
+	Body        []byte
+	DataAt      int // where in the body the data begins; a brace follows it
 }
 
 // Target is where a subscription's deliveries go.
@@ -38,7 +50,15 @@ type Target struct {
 	URL     string
 	Header  http.Header // further fields, such as a subscriber's Authorization
 	Secrets []signature.Secret
+	Names   signature.Names     // of the fields of the signature
+	Hub     signature.HubSecret // of another signature; zero for none
+	Hook    signature.HubSecret // of the one that goes with X-Hook-Secret; zero for none
 	Ordered bool
+	Flat    bool // whether the data alone is the body
+	Rate    int  // the most deliveries a second; 0 for any
+
+	FailingSince time.Time // zero unless it fails
+	Warnings     int       // that its owner had since then
 }
 
 // Result is what an attempt came to.
@@ -80,7 +100,29 @@ type Due struct {
 type Recipient struct {
 	Subscription string
 	Ordered      bool // one attempt at a time, in the order of publishing
+	Rate         int  // the most deliveries a second; 0 for any
 }
+
+// Condition is what has become of an endpoint.
+type Condition struct {
+	Health    Health
+	Since     time.Time // of the first failure
+	Warnings  int       // that its owner had, with this one
+	DisableAt time.Time // when it is disabled if it goes on failing
+	Status    int       // of the last attempt
+	Error     string    // of the last attempt
+}
+
+// Health is how an endpoint does.
+type Health string
+
+// The kinds of health that a store is told of.
+const (
+	Failing   Health = "failing"   // several attempts in a row
+	Recovered Health = "recovered" // after it was Failing
+	Disabled  Health = "disabled"  // it failed for too long
+	Gone      Health = "gone"      // it answered 410
+)
 
 // Sort puts deliveries in the order of publishing.
 func Sort(deliveries []*Delivery) {
@@ -94,14 +136,14 @@ type Store interface {
 	// leased.
 	Waiting(ctx context.Context) ([]Due, error)
 
-	// Claim leases up to limit deliveries of a subscription that are due to this
-	// node, oldest first, and says when the next one is due (zero for none; not
-	// after now where there are more). Of an ordered subscription it leases none
-	// behind one that is not due, or that another node has.
-	Claim(ctx context.Context, subscription string, ordered bool, limit int) (claimed []*Delivery, next time.Time, err error)
+	// Claim leases deliveries of a subscription that are due to this node, the
+	// oldest first, and says when the next one is due (zero for none; not after
+	// now where there are more). Of an ordered subscription it leases none behind
+	// one that is not due, or that another node has.
+	Claim(ctx context.Context, subscription string, ordered bool, limit Limit) (claimed []*Delivery, next time.Time, err error)
 
-	// Finish stores what attempts came to, and ends the leases. Results of
-	// deliveries whose lease this node has lost are dropped.
+	// Finish stores what attempts came to, and ends the leases. Of deliveries
+	// whose lease this node has lost only the attempt is kept.
 	Finish(ctx context.Context, results []Result) error
 
 	// Release ends the leases of deliveries that were not tried.
@@ -111,7 +153,12 @@ type Store interface {
 	// ended or is paused.
 	Target(ctx context.Context, subscription string) (*Target, error)
 
-	// End ends a subscription whose subscriber has answered 410, and cancels its
-	// deliveries.
-	End(ctx context.Context, subscription string) error
+	// Report stores how an endpoint does, and tells its owner. One that is gone or
+	// disabled has no target any more; if it is gone, its deliveries are
+	// cancelled.
+	Report(ctx context.Context, subscription string, condition Condition) error
 }
+
+// Limit is how much is claimed: a number of deliveries, and, behind the first,
+// bytes.
+type Limit struct{ Deliveries, Bytes int }

@@ -16,14 +16,18 @@ type Config struct {
 	Client http.RoundTripper // the guarded way out
 	Logger *zap.Logger
 
-	InFlight        int // attempts at a time; default 512
-	PerSubscription int // attempts at a time for one subscription; default 8
-	Held            int // deliveries in memory; default 8192
-}
+	InFlight        int           // attempts at a time; default 512
+	PerSubscription int           // attempts at a time for one subscription; default 8
+	Held            int           // deliveries in memory; default 8192
+	HeldBytes       int           // their size; default 64 MiB
+	DisableAfter    time.Duration // how long an endpoint may fail; default 5 days
 
-// heldPerQueue is how many deliveries of one subscription memory holds, so that
-// a hanging endpoint does not take the room of others.
-const heldPerQueue = 256
+	// Home reports whether this node sends a subscription's deliveries. Tell is
+	// given those of other nodes that have something to send. Without them, this
+	// node sends all.
+	Home func(subscription string) bool
+	Tell func(subscriptions []string)
+}
 
 // Engine sends deliveries. Its methods may be called at any time, also before
 // Start and after Stop, when they only keep nothing in memory.
@@ -32,15 +36,21 @@ type Engine struct {
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
 
-	mu       sync.Mutex
-	running  bool
-	resumed  bool // whether it is known what waits in the store
-	queues   map[string]*queue
-	ring     []*queue // in line for a slot, in turn
-	inFlight int
-	held     int // in memory: waiting, in flight, and not yet stored as finished
-	wakeups  wakeups
-	timer    *time.Timer
+	mu      sync.Mutex
+	running bool
+	resumed bool // whether it is known what waits in the store
+	queues  map[string]*queue
+
+	healthy, failing ring // in line for a slot
+	failingFirst     bool // they take turns
+	inFlight         int  // attempts
+	lateInFlight     int  // those of them to endpoints that fail
+
+	held      int      // deliveries in memory: waiting, in flight, and not yet stored as finished
+	heldBytes int      // their size
+	hungry    []*queue // whose deliveries wait in the store for memory
+	wakeups   wakeups
+	timer     *time.Timer
 
 	results  chan Result
 	tasks    sync.WaitGroup // attempts and refills
@@ -57,6 +67,18 @@ func New(config Config) *Engine {
 	}
 	if config.Held == 0 {
 		config.Held = 8192
+	}
+	if config.HeldBytes == 0 {
+		config.HeldBytes = 64 << 20
+	}
+	if config.DisableAfter == 0 {
+		config.DisableAfter = 5 * 24 * time.Hour
+	}
+	if config.Home == nil {
+		config.Home = func(string) bool { return true }
+	}
+	if config.Tell == nil {
+		config.Tell = func([]string) {}
 	}
 	return &Engine{Config: config, queues: make(map[string]*queue)}
 }
@@ -99,10 +121,37 @@ func (e *Engine) Resume(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, due := range waiting {
-		e.wakeAt(e.queue(due.Recipient), due.At)
+		if e.Home(due.Subscription) {
+			e.wakeAt(e.queue(due.Recipient), due.At)
+		}
 	}
 	e.wakeDue()
 	return nil
+}
+
+// Rebalance gives back what other nodes are to send now, and takes up what this
+// one is to send.
+func (e *Engine) Rebalance(ctx context.Context) error {
+	var parked []*Delivery
+	var away []string
+	e.mu.Lock()
+	for id, q := range e.queues {
+		if e.Home(id) {
+			continue
+		}
+		if q.isIdle() {
+			continue
+		}
+		away = append(away, id)
+		parked = append(parked, e.park(q)...)
+		e.wakeups.set(q, time.Time{})
+		q.due = time.Time{}
+		e.forgetIdle(q)
+	}
+	e.mu.Unlock()
+	e.release(ctx, parked)
+	e.Tell(away)
+	return e.Resume(ctx)
 }
 
 // Stop ends what is under way and gives back what was not tried. Attempts that
@@ -117,10 +166,9 @@ func (e *Engine) Stop(ctx context.Context) {
 	e.timer.Stop()
 	var untried []*Delivery
 	for _, q := range e.queues {
-		untried = append(untried, q.items...)
-		q.items = nil
+		untried = append(untried, e.park(q)...)
 	}
-	e.ring, e.wakeups = nil, nil
+	e.healthy, e.failing, e.hungry, e.wakeups = nil, nil, nil, nil
 	e.mu.Unlock()
 
 	ended := context.AfterFunc(ctx, e.cancel)
@@ -131,7 +179,8 @@ func (e *Engine) Stop(ctx context.Context) {
 	e.cancel()
 	e.release(context.WithoutCancel(ctx), untried)
 	e.mu.Lock()
-	e.queues, e.held, e.inFlight = make(map[string]*queue), 0, 0
+	e.queues = make(map[string]*queue)
+	e.held, e.heldBytes, e.inFlight, e.lateInFlight = 0, 0, 0, 0
 	e.mu.Unlock()
 }
 
@@ -159,63 +208,6 @@ func (e *Engine) giveBack(deliveries []*Delivery) {
 	e.wakeDue()
 }
 
-// Reserve says for which of the recipients memory has room for a delivery
-// that is about to be committed. The others are committed without a lease.
-// Offer must follow with the same recipients.
-func (e *Engine) Reserve(recipients []Recipient) []bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := time.Now()
-	reserved := make([]bool, len(recipients))
-	for i, to := range recipients {
-		if !e.running || !e.resumed || e.held >= e.Held {
-			continue
-		}
-		q := e.queue(to)
-		q.ordered = to.Ordered
-		if len(q.items)+q.reserved >= heldPerQueue || q.isBehind(now) {
-			continue
-		}
-		q.reserved++
-		e.held++
-		reserved[i] = true
-	}
-	return reserved
-}
-
-// Offer takes over what has been committed: the delivery for each subscription
-// that has reserved room, and nil for the others, which the store has; or nil
-// for all, where nothing was committed.
-func (e *Engine) Offer(recipients []Recipient, reserved []bool, deliveries []*Delivery) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var late []*Delivery // for which memory has no place any more
-	now := time.Now()
-	for i, to := range recipients {
-		q := e.queue(to)
-		if reserved[i] {
-			q.reserved--
-			e.held--
-		}
-		switch committed := deliveries != nil; {
-		case committed && reserved[i] && deliveries[i] != nil && e.running && !q.isBehind(now):
-			e.held++
-			q.items = append(q.items, deliveries[i])
-		case committed && reserved[i] && deliveries[i] != nil:
-			late = append(late, deliveries[i])
-		case committed && !reserved[i]:
-			e.wakeAt(q, now)
-		}
-		e.advance(q)
-		e.forgetIdle(q)
-	}
-	if late != nil {
-		go e.giveBack(late)
-	}
-	e.dispatch()
-	e.wakeDue()
-}
-
 // Changed has a subscription's target asked for anew, and its deliveries looked
 // for, after it was changed, resumed or ended.
 func (e *Engine) Changed(subscription string) {
@@ -225,9 +217,17 @@ func (e *Engine) Changed(subscription string) {
 		return
 	}
 	q := e.queue(Recipient{Subscription: subscription})
-	q.target = nil
-	q.version++
-	q.paused = time.Time{}
+	q.forgetTarget()
+	q.failures, q.paused = 0, time.Time{}
 	e.wakeAt(q, time.Now())
 	e.wakeDue()
+}
+
+// AllChanged is Changed for all subscriptions that the engine has in memory.
+func (e *Engine) AllChanged() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, q := range e.queues {
+		q.forgetTarget()
+	}
 }

@@ -1,8 +1,9 @@
 package delivery
 
 import (
-	"container/heap"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // queue is one subscription's deliveries on this node.
@@ -12,33 +13,44 @@ type queue struct {
 
 	reserved  int  // room for deliveries that are being committed
 	inFlight  int  // attempts that have not ended
+	unstored  int  // attempts whose results are not stored
 	inRing    bool // whether it is in line for a slot
 	refilling bool // whether the store is being asked
+	hungry    bool // whether it waits for memory
 
 	// due is when the store has a delivery of this queue that nobody has leased;
 	// zero if it is not known to have any
-	due   time.Time
-	index int // in the heap of those with a due in the future; -1 for none
+	due    time.Time
+	wakeup time.Time // when it is looked at again; zero for never
+	index  int       // in the heap of wakeups; -1 if it is not there
 
-	paused time.Time // until when the endpoint wants to be left alone
+	paused  time.Time     // until when the endpoint is left alone
+	limiter *rate.Limiter // nil: there is no limit
 
 	target  *Target // nil until it is asked for
 	version int     // counts what this node was told about the subscription
 	ordered bool    // as the target last said
+
+	failures     int       // attempts that failed, in a row
+	failingSince time.Time // the first of them
+	warnings     int       // that the owner had since then
+	reported     bool      // whether the store knows that it fails
 }
 
 // isIdle reports whether the queue need not be remembered.
 func (q *queue) isIdle() bool {
-	return len(q.items) == 0 && q.reserved == 0 && q.inFlight == 0 && !q.refilling && q.due.IsZero()
+	return len(q.items) == 0 && q.reserved == 0 && q.inFlight == 0 && q.unstored == 0 && !q.refilling && q.due.IsZero()
 }
 
 // isDue reports whether the store has deliveries to be sent now.
-func (q *queue) isDue(now time.Time) bool { return !q.due.IsZero() && !q.due.After(now) }
+func (q *queue) isDue(now time.Time) bool {
+	return !q.due.IsZero() && !q.due.After(now) && !q.paused.After(now)
+}
 
 // isBehind reports whether what is published now must queue up in the store,
 // behind what is there.
 func (q *queue) isBehind(now time.Time) bool {
-	return q.refilling || q.isDue(now) || q.paused.After(now) || q.ordered && !q.due.IsZero()
+	return q.refilling || q.isOpen() || q.paused.After(now) || !q.due.IsZero() && (q.ordered || !q.due.After(now))
 }
 
 // pop takes the oldest delivery.
@@ -51,49 +63,58 @@ func (q *queue) pop() *Delivery {
 	return d
 }
 
-// wakeups are the queues whose next delivery in the store is due later, the
-// earliest first.
-type wakeups []*queue
-
-// Len implements heap.Interface, and so do the methods below.
-func (w wakeups) Len() int { return len(w) }
-
-// Less orders by time.
-func (w wakeups) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
-
-// Swap keeps the queues' indexes.
-func (w wakeups) Swap(i, j int) {
-	w[i], w[j] = w[j], w[i]
-	w[i].index, w[j].index = i, j
-}
-
-// Push appends a queue.
-func (w *wakeups) Push(x any) {
-	q := x.(*queue)
-	q.index = len(*w)
-	*w = append(*w, q)
-}
-
-// Pop removes the last one.
-func (w *wakeups) Pop() any {
-	old := *w
-	q := old[len(old)-1]
-	old[len(old)-1] = nil
-	*w = old[:len(old)-1]
-	q.index = -1
-	return q
-}
-
-// set has a queue woken at a time, or never for zero.
-func (w *wakeups) set(q *queue, due time.Time) {
-	q.due = due
+// setRate bounds the attempts in a second; 0 lifts the bound.
+func (q *queue) setRate(perSecond int) {
 	switch {
-	case due.IsZero() && q.index >= 0:
-		heap.Remove(w, q.index)
-	case due.IsZero():
-	case q.index >= 0:
-		heap.Fix(w, q.index)
-	default:
-		heap.Push(w, q)
+	case perSecond == 0:
+		q.limiter = nil
+	case q.limiter == nil:
+		q.limiter = rate.NewLimiter(rate.Limit(perSecond), 1)
+	case q.limiter.Limit() != rate.Limit(perSecond):
+		q.limiter.SetLimit(rate.Limit(perSecond))
 	}
+}
+
+// limitedFor returns how long the rate lets no attempt begin.
+func (q *queue) limitedFor(now time.Time) time.Duration {
+	if q.limiter == nil {
+		return 0
+	}
+	missing := 1 - q.limiter.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return max(time.Duration(missing/float64(q.limiter.Limit())*float64(time.Second)), time.Microsecond)
+}
+
+// setTarget takes what the store says of the subscription.
+func (q *queue) setTarget(target *Target) {
+	q.target, q.ordered = target, target.Ordered
+	q.setRate(target.Rate)
+	if q.reported = !target.FailingSince.IsZero(); q.reported {
+		q.failures = max(q.failures, reportAfter)
+		q.failingSince, q.warnings = target.FailingSince, target.Warnings
+	}
+}
+
+// forgetTarget has the store asked for it when it is needed.
+func (q *queue) forgetTarget() {
+	q.target = nil
+	q.version++
+}
+
+// ring is queues in line for a slot.
+type ring []*queue
+
+func (r *ring) push(q *queue) { *r = append(*r, q) }
+
+// pop returns nil where there is none.
+func (r *ring) pop() *queue {
+	if len(*r) == 0 {
+		return nil
+	}
+	q := (*r)[0]
+	(*r)[0] = nil
+	*r = (*r)[1:]
+	return q
 }

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,17 +14,15 @@ var delays = [...]time.Duration{
 	5 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
 }
 
-// jitter is the share by which a delay is longer or shorter at most, so that
-// what failed together does not come back together.
+// jitter is the share by which a delay is longer or shorter at most.
 const jitter = 0.2
 
 // nextAttempt returns when a delivery is tried again that has now failed for the
-// given number of times, or false where it is too old by then.
-func nextAttempt(attempts int, published, now time.Time) (time.Time, bool) {
-	delay := delays[min(max(attempts, 1), len(delays))-1]
-	delay += time.Duration((rand.Float64()*2 - 1) * jitter * float64(delay)) //nolint:gosec // it is no secret
-	due := now.Add(delay)
-	return due, due.Sub(published) <= maxAge
+// given number of times since it was published or replayed, or false where it is
+// too old by then.
+func nextAttempt(tries int, since, now time.Time) (time.Time, bool) {
+	due := now.Add(jittered(delays[min(max(tries, 1), len(delays))-1]))
+	return due, due.Sub(since) <= maxAge
 }
 
 // maxRetryAfter bounds how long a subscriber can have itself waited for.

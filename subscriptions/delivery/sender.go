@@ -37,7 +37,7 @@ func (v verdict) result(d *Delivery) Result {
 	default:
 		now := time.Now()
 		var again bool
-		if r.Due, again = nextAttempt(d.Attempts, d.Message.Published, now); !again {
+		if r.Due, again = nextAttempt(d.Tries, d.Since, now); !again {
 			r.State = Dead
 		}
 		if pause := now.Add(v.pause); pause.After(r.Due) {
@@ -49,10 +49,10 @@ func (v verdict) result(d *Delivery) Result {
 
 // send makes one attempt. Success is 2xx and nothing else; no redirect is
 // followed.
-func send(ctx context.Context, client http.RoundTripper, target *Target, d *Delivery) verdict {
+func send(ctx context.Context, client http.RoundTripper, target *Target, d *Delivery) (v verdict) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	v := verdict{attempt: Attempt{Started: time.Now()}}
+	v.attempt.Started = time.Now()
 	defer func() { v.attempt.Duration = time.Since(v.attempt.Started) }()
 
 	u, err := url.Parse(target.URL)
@@ -60,21 +60,15 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 		v.attempt.Error = "url_invalid"
 		return v
 	}
-	header := target.Header.Clone()
-	if header == nil {
-		header = make(http.Header)
-	}
-	header.Set("Content-Type", "application/json")
-	header.Set("User-Agent", userAgent)
-	err = signature.Sign(header, signature.Names{}, d.Message.EventID, v.attempt.Started, d.Message.Body, target.Secrets...)
+	header, body, err := sign(target, d, v.attempt.Started)
 	if err != nil {
 		v.attempt.Error = "signing_failed"
 		return v
 	}
 	request := (&http.Request{
 		Method: http.MethodPost, URL: u, Host: u.Host, Header: header,
-		Body: io.NopCloser(bytes.NewReader(d.Message.Body)), ContentLength: int64(len(d.Message.Body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Message.Body)), nil },
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	}).WithContext(ctx)
 
 	res, err := client.RoundTrip(request)
@@ -99,6 +93,35 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 		v.attempt.Error = "status"
 	}
 	return v
+}
+
+// sign returns the header and the body of an attempt.
+func sign(target *Target, d *Delivery, at time.Time) (header http.Header, body []byte, err error) {
+	header, body = target.Header.Clone(), d.Message.Body
+	if header == nil {
+		header = make(http.Header)
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("User-Agent", userAgent)
+	if parent := traceparent(d.Message.Traceparent); parent != "" {
+		header.Set("Traceparent", parent)
+	}
+	if target.Flat {
+		body = d.Message.data()
+		d.Message.setHeader(header)
+	}
+	if !target.Hub.IsZero() {
+		if err := signature.SignHub(header, body, target.Hub); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !target.Hook.IsZero() {
+		if err := signature.SignHook(header, body, target.Hook); err != nil {
+			return nil, nil, err
+		}
+	}
+	// the last one, so that no other field has a name of its
+	return header, body, signature.Sign(header, target.Names, d.Message.EventID, at, body, target.Secrets...)
 }
 
 // readAnswer keeps the beginning of an answer. What follows is not waited for.

@@ -94,3 +94,32 @@ func TestParseHub(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestSignHook(t *testing.T) {
+	secret, err := ParseHubSecret("key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{"X_hook_signature": {"x"}, "X-Hook-Signature": {"y", "z"}}
+	if err := SignHook(h, []byte("The quick brown fox jumps over the lazy dog"), secret); err != nil {
+		t.Fatal(err)
+	}
+	// as in RFC 4231's tradition: the best known vector there is
+	if want := "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"; len(h) != 1 || h.Get("x-hook-signature") != want {
+		t.Errorf("header %v", h)
+	}
+	if SignHook(h, nil, HubSecret{}) == nil {
+		t.Error("it signs without a secret")
+	}
+}
+
+func TestNamesOf(t *testing.T) {
+	if _, err := NamesOf("X-Id", "x-time", "Sum"); err != nil {
+		t.Error(err)
+	}
+	for _, names := range [][3]string{{"", "b", "c"}, {"a", "a", "c"}, {"a", "b", "A"}, {"a b", "b", "c"}, {"a", "b_c", "c"}, {"a", "b", "c-"}} {
+		if _, err := NamesOf(names[0], names[1], names[2]); err == nil {
+			t.Errorf("%q are taken", names)
+		}
+	}
+}

@@ -31,16 +31,34 @@ func NewNames(prefix string) (Names, error) {
 	return newNames(prefix), nil
 }
 
+// NamesOf returns the names with one for each of the fields.
+func NamesOf(id, timestamp, signature string) (Names, error) {
+	all := [3]string{id, timestamp, signature}
+	for i, name := range all {
+		if err := checkName(name, "header name"); err != nil {
+			return Names{}, err
+		}
+		for _, other := range all[:i] {
+			if strings.EqualFold(name, other) {
+				return Names{}, fmt.Errorf("header name %q stands for two fields", name)
+			}
+		}
+	}
+	return Names{newField(id), newField(timestamp), newField(signature)}, nil
+}
+
 // CheckPrefix reports why NewNames does not take a prefix.
-func CheckPrefix(prefix string) error {
+func CheckPrefix(prefix string) error { return checkName(prefix, "header prefix") }
+
+func checkName(name, what string) error {
 	const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	switch {
-	case prefix == "" || len(prefix) > maxPrefix:
-		return fmt.Errorf("a header prefix has 1 to %d characters", maxPrefix)
-	case strings.Trim(prefix, alphanumeric+"-") != "":
-		return fmt.Errorf("header prefix %q: only letters, digits and hyphens are allowed", prefix)
-	case prefix[0] == '-' || prefix[len(prefix)-1] == '-':
-		return fmt.Errorf("header prefix %q: it must begin and end with a letter or digit", prefix)
+	case name == "" || len(name) > maxPrefix:
+		return fmt.Errorf("a %s has 1 to %d characters", what, maxPrefix)
+	case strings.Trim(name, alphanumeric+"-") != "":
+		return fmt.Errorf("%s %q: only letters, digits and hyphens are allowed", what, name)
+	case name[0] == '-' || name[len(name)-1] == '-':
+		return fmt.Errorf("%s %q: it must begin and end with a letter or digit", what, name)
 	}
 	return nil
 }

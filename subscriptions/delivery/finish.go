@@ -1,0 +1,89 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Results are stored together: so many, or what has come in this time.
+const (
+	maxBatch   = 256
+	batchDelay = 5 * time.Millisecond
+)
+
+// finish stores results in batches, until e.results is closed.
+func (e *Engine) finish() {
+	defer close(e.finished)
+	for first := range e.results {
+		e.store(e.gather(first))
+	}
+}
+
+// gather returns a result and those that follow it soon.
+func (e *Engine) gather(first Result) []Result {
+	batch := []Result{first}
+	timeout := time.After(batchDelay)
+	for len(batch) < maxBatch {
+		select {
+		case result, open := <-e.results:
+			if !open {
+				return batch
+			}
+			batch = append(batch, result)
+		case <-timeout:
+			return batch
+		}
+	}
+	return batch
+}
+
+// store stores results, however long the store is away: what is not stored would
+// be sent again.
+func (e *Engine) store(batch []Result) {
+	for {
+		err := e.Store.Finish(context.WithoutCancel(e.ctx), batch)
+		if err == nil {
+			break
+		}
+		e.Logger.Error("storing what was sent failed", zap.Error(err), zap.Int("deliveries", len(batch)))
+		select {
+		case <-e.ctx.Done():
+			return // their leases end with this node
+		case <-time.After(storeRetry):
+		}
+	}
+	var parked []*Delivery
+	var away []string // those that another node sends now
+	e.mu.Lock()
+	for _, result := range batch {
+		d := result.Delivery
+		e.drop(d)
+		q := e.queue(Recipient{Subscription: d.Subscription})
+		q.unstored--
+		if result.State == Pending {
+			if q.ordered && result.Due.After(q.paused) { // nothing overtakes it
+				q.paused = result.Due
+				parked = append(parked, e.park(q)...)
+			}
+			if e.Home(q.id) {
+				e.wakeAt(q, result.Due)
+			} else {
+				away = append(away, q.id)
+			}
+		}
+		if q.ordered {
+			e.freeSlot(q, d)
+		} else {
+			e.advance(q)
+		}
+	}
+	e.dispatch()
+	e.wakeDue()
+	e.mu.Unlock()
+	e.giveBack(parked)
+	if away != nil {
+		e.Tell(away)
+	}
+}

@@ -1,0 +1,68 @@
+package delivery
+
+import "time"
+
+// Reserve says for which of the recipients memory has room for a delivery of
+// the given size that is about to be committed. The others are committed without
+// a lease. Offer must follow with the same recipients and size.
+func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	reserved := make([]bool, len(recipients))
+	for i, to := range recipients {
+		if !e.running || !e.resumed || !e.Home(to.Subscription) {
+			continue
+		}
+		q := e.queue(to)
+		q.ordered = to.Ordered
+		q.setRate(to.Rate)
+		if q.isBehind(now) || e.room(q) <= 0 {
+			continue
+		}
+		q.reserved++
+		e.hold(1, overhead+size)
+		reserved[i] = true
+	}
+	return reserved
+}
+
+// Offer takes over what has been committed: the delivery for each subscription
+// that has reserved room, and nil for the others, which the store has; or nil
+// for all, where nothing was committed.
+func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, deliveries []*Delivery) {
+	e.mu.Lock()
+	var late []*Delivery // for which memory has no place any more
+	var away []string    // those that another node sends
+	now := time.Now()
+	for i, to := range recipients {
+		if deliveries != nil && !reserved[i] && !e.Home(to.Subscription) {
+			away = append(away, to.Subscription)
+			continue
+		}
+		q := e.queue(to)
+		if reserved[i] {
+			q.reserved--
+			e.hold(-1, -overhead-size)
+		}
+		switch committed := deliveries != nil; {
+		case committed && reserved[i] && deliveries[i] != nil && e.running && !q.isBehind(now):
+			e.keep(q, deliveries[i])
+		case committed && reserved[i] && deliveries[i] != nil:
+			late = append(late, deliveries[i])
+		case committed && !reserved[i]:
+			e.wakeAt(q, now)
+		}
+		e.advance(q)
+		e.forgetIdle(q)
+	}
+	if late != nil {
+		go e.giveBack(late)
+	}
+	e.dispatch()
+	e.wakeDue()
+	e.mu.Unlock()
+	if away != nil {
+		e.Tell(away)
+	}
+}

@@ -1,0 +1,77 @@
+package subscriptions
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/subscriptions/delivery"
+)
+
+// Target implements delivery.Store.
+func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
+	target, err := q.target(ctx, subscription, "status = 'active' AND (expires_at IS NULL OR expires_at > $2)")
+	if errors.Is(err, errUnknown) {
+		err = nil
+	}
+	return target, err
+}
+
+// anyStatus has target find each subscription.
+const anyStatus = "$2 > 0"
+
+// target returns where a subscription's deliveries go, if it meets a condition,
+// in which $2 is the time.
+func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Target, error) {
+	target := new(delivery.Target)
+	var shape string
+	var sealed []byte
+	var failingSince int64
+	now := time.Now()
+	err := s.db.QueryRow(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), coalesce(signing, ''), sealed,
+			coalesce(failing_since, 0), warned
+		FROM connector_subscriptions WHERE id = $1 AND `+condition, id, micros(now)).
+		Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &shape, &sealed, &failingSince, &target.Warnings)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	if failingSince != 0 {
+		target.FailingSince = time.UnixMicro(failingSince)
+	}
+	ring, err := s.db.KeyRing()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := openSealed(ring, id, sealed, now)
+	if err != nil {
+		return nil, err
+	}
+	how, err := decodeSigning(shape)
+	if err != nil {
+		return nil, err
+	}
+	return target, how.prepare(target, opened)
+}
+
+// enable has a subscription be sent deliveries again that was disabled because
+// its target failed.
+func (s *Store) enable(ctx context.Context, owner, id string) error {
+	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+		now, err := begin(ctx, tx, owner)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE connector_subscriptions SET status = 'active', failing_since = NULL, warned = 0, updated_at = $1
+			WHERE id = $2 AND owner = $3 AND status = 'disabled'`, now, id, owner)
+		return err
+	})
+	if err == nil {
+		s.engine.Changed(id)
+	}
+	return err
+}
