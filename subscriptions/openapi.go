@@ -15,6 +15,9 @@ const describe = "describe"
 
 const openapiPath = "/openapi.json"
 
+// anyEvent is the webhook of which those of the config are made.
+const anyEvent = "event"
+
 // openapiDocument describes the API of any config. Tests hold all answers to it.
 //
 //go:embed openapi.json
@@ -27,13 +30,15 @@ type jsonObject = map[string]any
 func (h *Handler) describe() json.RawMessage {
 	document := decodeDocument()
 	schemas := document["components"].(jsonObject)["schemas"].(jsonObject)
-	schemas["EventType"].(jsonObject)["enum"] = slices.Sorted(maps.Keys(h.EventTypes))
+	types := slices.AppendSeq(slices.Collect(maps.Keys(h.EventTypes)), maps.Keys(operationalTypes))
+	slices.Sort(types)
+	schemas["EventType"].(jsonObject)["enum"] = slices.Compact(types)
 	schemas["ResourceType"].(jsonObject)["enum"] = slices.Sorted(maps.Keys(h.Resources))
-	webhooks := make(jsonObject, len(h.EventTypes))
+	webhooks := document["webhooks"].(jsonObject) // it has those that the edge itself sends
+	delete(webhooks, anyEvent)
 	for name, declared := range h.EventTypes {
 		webhooks[name] = webhook(name, declared)
 	}
-	document["webhooks"] = webhooks
 	delete(document, "servers")
 	encoded, _ := json.Marshal(document) // what was decoded encodes
 	return encoded
@@ -49,7 +54,7 @@ func decodeDocument() jsonObject {
 
 // webhook describes what is sent for events of a type.
 func webhook(name string, declared *EventType) any {
-	sent := decodeDocument()["webhooks"].(jsonObject)["event"].(jsonObject)
+	sent := decodeDocument()["webhooks"].(jsonObject)[anyEvent].(jsonObject)
 	post := sent["post"].(jsonObject)
 	post["summary"] = name
 	if declared.Description != "" {

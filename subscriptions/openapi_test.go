@@ -107,13 +107,14 @@ func TestDocumentOfAConfig(t *testing.T) {
 	got.is(t, http.StatusOK, "")
 	checkOpenAPI(t, []byte(got.text))
 	schemas := got.body["components"].(jsonObject)["schemas"].(jsonObject)
-	for name, want := range map[string][]any{"EventType": {"project.archive", "task.create"}, "ResourceType": {"project"}} {
+	types := []any{"delivery.exhausted", "project.archive", "subscription.disabled", "subscription.ended", "subscription.failing", "subscription.recovered", "task.create"}
+	for name, want := range map[string][]any{"EventType": types, "ResourceType": {"project"}} {
 		if enum := schemas[name].(jsonObject)["enum"]; !reflect.DeepEqual(enum, want) {
 			t.Errorf("%s: %v, want %v", name, enum, want)
 		}
 	}
 	webhooks := got.body["webhooks"].(jsonObject)
-	if len(webhooks) != 2 || webhooks["task.create"].(jsonObject)["post"].(jsonObject)["summary"] != "A task was created" {
+	if len(webhooks) != len(types) || webhooks["task.create"].(jsonObject)["post"].(jsonObject)["summary"] != "A task was created" {
 		t.Errorf("webhooks: %v", webhooks)
 	}
 	e.do("alice", "HEAD", "/openapi.json", "").is(t, http.StatusOK, "")
@@ -121,8 +122,8 @@ func TestDocumentOfAConfig(t *testing.T) {
 	// the client sees another prefix than the handler
 	for site, server := range map[string]string{
 		site: "/",
-		strings.Replace(site, "resource project", "resource project\nprefix /api/v1", 1): "/api/v1",
-		"handle_path /outer/* {\n" + site + "\n}":                                        "/outer",
+		strings.Replace(site, "subscriptions {", "subscriptions {\nprefix /api/v1", 1): "/api/v1",
+		"handle_path /outer/* {\n" + site + "\n}":                                      "/outer",
 	} {
 		e.load("", site)
 		got := e.do("", "GET", strings.TrimSuffix(server, "/")+"/openapi.json", "")
