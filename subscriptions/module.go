@@ -4,6 +4,7 @@
 package subscriptions
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -137,7 +138,9 @@ const (
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
 // are some. `GET {prefix}/events/{type}/sample` answers an array with one example
-// of what is sent for such an event.
+// of what is sent for such an event. `GET {prefix}/openapi.json` describes all of
+// this as OpenAPI 3.1, with the types of events and resources of the config; it
+// needs no user.
 //
 // `GET {prefix}/resources/{type}` lists the resources of a type that the user
 // sees, as a JSON array of `{"id":"p1","value":"Website"}`, in the app's order,
@@ -161,7 +164,7 @@ const (
 //
 // Metric | Labels | Description
 // -------|--------|-------------
-// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`, `test`, `list_deliveries`, `get_delivery`, `retry`, `replay`, `list_replays`, `get_replay`, `cancel_replay`), `status` (`2xx`) | Requests, by class of the answer's status
+// `caddy_subscriptions_requests_total` | `operation` (`create`, `list`, `get`, `update`, `delete`, `pause`, `resume`, `rotate`, `list_resources`, `list_types`, `sample`, `describe`, `test`, `list_deliveries`, `get_delivery`, `retry`, `replay`, `list_replays`, `get_replay`, `cancel_replay`), `status` (`2xx`) | Requests, by class of the answer's status
 // `caddy_subscriptions_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
 // `caddy_subscriptions_resource_lookups_total` | `resource`, `outcome` (`ok`, `denied`, `invalid`, `failed`, `timeout`, `client_gone`) | How often an app was asked for a user's resources; pages count as one
 // `caddy_subscriptions_pruned_total` | `kind` (`delivery`, `attempt`, `event`, `replay`, `subscription`) | Rows that were removed because they were older than the retention
@@ -209,6 +212,7 @@ type Handler struct {
 	store     *Store
 	transport *egress.Transport // the guarded way out
 	catalogue *catalogue
+	document  json.RawMessage   // OpenAPI, without its servers
 	server    *caddyhttp.Server // nil where it is not known
 	logger    *zap.Logger
 }
@@ -255,6 +259,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.catalogue.add(h.EventTypes)
+	h.document = h.describe()
 	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
 }
 
