@@ -30,7 +30,7 @@ const lookupTimeout = 5 * time.Second
 //     `integration`; `metadata`, a text of 1 to 5000 characters, which stays as it
 //     is where it is left out, unless the instance is new or its integration
 //     another; and `active`, true by default. Tickets of an instance that is not
-//     active are answered 404.
+//     active are answered 404. There is no rate limit.
 //   - `GET /instances/{name}` shows one without its metadata, which nothing shows.
 //   - `DELETE /instances/{name}` deletes one, and the links of its tickets.
 //   - `GET /instances` lists them.

@@ -47,10 +47,14 @@ func (db *DB) Ready() error {
 	return notReady{errNotStarted}
 }
 
-// KeyRing returns what secrets are sealed with before they are written.
+// KeyRing returns what secrets are sealed with before they are written: the keys
+// of the config that was started last, also for what outlives the one before.
 func (db *DB) KeyRing() (*KeyRing, error) {
 	if err := db.Ready(); err != nil {
 		return nil, err
+	}
+	if latest := db.store.ring.Load(); latest != nil {
+		return latest, nil
 	}
 	return db.ring.Load(), nil
 }
@@ -131,6 +135,7 @@ func (db *DB) use(ring *KeyRing) {
 		db.store.fileRing.Store(ring)
 	}
 	db.ring.Store(ring)
+	db.store.ring.Store(ring)
 }
 
 // useAtOnce does so if the config before did, so that a reload has no gap.

@@ -36,10 +36,15 @@ func TestCaddyfile(t *testing.T) {
 				max_per_owner 7
 				max_body 1KiB
 				allow_http
+				signature {
+					headers X-Id X-At X-Sum
+					hub
+				}
+				origin edge.example.com
 			}`,
-			`{"allow_http":true,"event_types":{"task.create":{"description":"A task was created","sample":"samples/task.create.json","schema":"schemas/task.create.json"},"task.delete":{},"task.update":{}},"handler":"subscriptions","max_body":1024,"max_per_owner":7,` +
+			`{"allow_http":true,"event_types":{"task.create":{"description":"A task was created","sample":"samples/task.create.json","schema":"schemas/task.create.json"},"task.delete":{},"task.update":{}},"handler":"subscriptions","max_body":1024,"max_per_owner":7,"origin":"edge.example.com",` +
 				`"prefix":"/api","resources":{"project":{"from":"https://app.internal/api/projects","id":"key","value":"name"},"task":{"public":true}},` +
-				`"user":"{http.reverse_proxy.header.X-User}"}`,
+				`"signature":{"headers":["X-Id","X-At","X-Sum"],"hub":true},"user":"{http.reverse_proxy.header.X-User}"}`,
 		},
 		"publish": {"publish_events", `{"handler":"publish_events"}`},
 		"publish all": {
@@ -99,6 +104,22 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"subscriptions {\nmax_per_owner 1\nmax_per_owner 1" + rest + "}", "duplicate subdirective 'max_per_owner'"},
 		{"subscriptions {\nmax_body x" + rest + "}", "max_body 'x' is not a size above zero"},
 		{"subscriptions {\nallow_http on" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nresource subscription" + rest + "}", "this name is reserved"},
+		{"subscriptions {\nsignature hub" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nother\n}" + rest + "}", "unrecognized subdirective 'other'"},
+		{"subscriptions {\nsignature {\nhub\nhub\n}" + rest + "}", "duplicate subdirective 'hub'"},
+		{"subscriptions {\nsignature {\nhub on\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At X-Sum X\n}" + rest + "}", "wrong argument count"},
+		{"subscriptions {\nsignature {\nheaders X-Id X-At x-id\n}" + rest + "}", "stands for two fields"},
+		{"subscriptions {\nsignature {\nheaders X-Id X_At X-Sum\n}" + rest + "}", "only letters, digits and hyphens"},
+		{"subscriptions {\nsignature {\nheaders X-Id Content-Type X-Sum\n}" + rest + "}", "'Content-Type' is for something else"},
+		{"subscriptions {\nsignature {\nheaders X-Id Webhook-Event-Type X-Sum\n}" + rest + "}", "'Webhook-Event-Type' is for something else"},
+		{"subscriptions {\nsignature {\nheaders a b c\nheaders a b c\n}" + rest + "}", "duplicate subdirective 'headers'"},
+		{"subscriptions {\nsignature {\nheaders a b c {\nx\n}\n}" + rest + "}", "'headers' takes no block"},
+		{"subscriptions {\nsignature {\nhub\n}\nsignature {\nhub\n}" + rest + "}", "duplicate subdirective 'signature'"},
+		{"subscriptions {\norigin https://x" + rest + "}", "origin 'https://x' is not a DNS name"},
+		{"subscriptions {\norigin a\norigin a" + rest + "}", "duplicate subdirective 'origin'"},
 		{"publish_events * x", "wrong argument count"},
 		{"publish_events {\npath x\n}", "'x' is not a path"},
 		{"publish_events {\nmax_events -1\n}", "max_events '-1' is not a number above zero"},
@@ -132,6 +153,10 @@ func TestInvalidJSON(t *testing.T) {
 		`{"handler":"publish_events","max_events":-1}`:                                                                                     "max_events is negative",
 		`{"handler":"publish_events","max_data":-1}`:                                                                                       "max_data is negative",
 		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}}},{"handler":"publish_events","path":"/push"}`: "",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"subscription":{}}}`:                                               "this name is reserved",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"origin":"X"}`:                                "is not a DNS name",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"signature":{"headers":["a"]}}`:               "headers takes the names",
+		`{"handler":"subscriptions","event_types":{"a":{}},"resources":{"a":{"public":true}},"signature":{"headers":["a","te","c"]}}`:      "'te' is for something else",
 	} {
 		config := `{"logging":{"logs":{"default":{"writer":{"output":"discard"}}}},"apps":{"connector":{"database":{"path":"` + t.TempDir() + `/db"}},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + handler + `]}]}}}}}`
 		if !json.Valid([]byte(config)) {

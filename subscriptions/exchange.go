@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,6 +27,12 @@ func (ex *exchange) create() (*answer, error) {
 	}
 	a.owner = ex.owner
 	kept, created, err := h.store.create(ex.request.Context(), a, h.MaxPerOwner)
+	if errors.Is(err, errNotAgreed) {
+		if err := h.shakeHands(ex.request.Context(), a); err != nil {
+			return nil, err
+		}
+		kept, created, err = h.store.create(ex.request.Context(), a, h.MaxPerOwner)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -56,6 +57,7 @@ type edge struct {
 	log     string
 	path    string // of the database
 	storage string
+	opens   string // what egress allows; "" for 127.0.0.1
 }
 
 // start runs Caddy with a site on a new database, until the test ends.
@@ -99,14 +101,14 @@ func (e *edge) reload(options, site string) {
 	connector {
 		%s
 		egress {
-			allow 127.0.0.1/32
+			allow %s
 		}
 	}
 }
 http://%s {
 	%s
 }
-`, e.admin, e.storage, e.log, options, e.addr, site))
+`, e.admin, e.storage, e.log, options, cmp.Or(e.opens, "127.0.0.1/32"), e.addr, site))
 	if err != nil {
 		e.t.Fatal(err)
 	}

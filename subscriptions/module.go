@@ -17,8 +17,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 )
@@ -46,22 +48,63 @@ const (
 //   - `resource_id`, a text of at most 255 characters or a whole number.
 //   - `events`, an array of types, or wildcards: `task.*` stands for all types
 //     that go on behind the dot, `*` for all that there are. `event` is one.
+//   - `signature`, how deliveries are signed: `v1`, the default, with a secret,
+//     or `v1a`, with a key pair. Of that, the subscription shows the
+//     `public_key`, `whpk_` and base64.
 //   - `secret`, with which deliveries are signed: `whsec_` and the base64 of 24
-//     to 64 bytes. By default, a new one is made.
+//     to 64 bytes. By default, a new one is made. With `v1a` there is none.
 //   - `ordered`, whether each delivery waits for the one before. Default: false.
 //   - `expires_at`, when it ends, as in RFC 3339. `expiration_date` is taken for
 //     it too. By default, it does not.
+//   - `flat`, whether the event's `data` alone, byte for byte, is the body. Then
+//     `webhook-event-type`, `webhook-resource-id` and, if the event has one,
+//     `webhook-resource-type` are sent as header fields, with `%` and what is not
+//     visible ASCII percent-encoded. They are not signed. Default: false.
+//   - `filter`, what the `data` must have: an object of paths, such as
+//     `assignee.id`, and the value of each, or an array of possible ones: texts,
+//     numbers, `true`, `false` and `null`. All of 1 to 16 members must match.
+//     Numbers are compared as decimal ones, so 1 is 1.0; texts as they are; what
+//     is missing is `null`. Where a path meets an array, one of its elements is
+//     enough. A path has at most 8 names and 128 characters, an array 16 values,
+//     a filter 4 KiB.
+//   - `headers`, at most 16 header fields of deliveries, such as `Authorization`:
+//     an object of names, and values of 1 to 1024 visible ASCII characters and
+//     inner spaces. No later answer has the values. Those cannot be set that the
+//     edge sets, that are for one connection only, or that say where a request
+//     has been: `Host`, `User-Agent`, `Content-*`, `Proxy-*`, `X-Forwarded-*`,
+//     `webhook-*` and others.
+//   - `rate_limit`, at most how many deliveries a second there are: 1 to 1000.
+//   - `handshake`, how the target has to agree, within 10 seconds, before it is
+//     subscribed. The request has the `headers` of the subscription. Default: not
+//     at all. `x-hook-secret` posts `{}` with an `X-Hook-Secret`, which a 2xx
+//     answer must have too; deliveries then also have `X-Hook-Signature`, the hex
+//     of the body's HMAC-SHA256 with it. `cloudevents`, for which `origin` must
+//     be set, sends OPTIONS with `WebHook-Request-Origin`; a 2xx answer must have
+//     that or `*` as `WebHook-Allowed-Origin`; deliveries then have the origin
+//     too. `websub` sends GET with `hub.mode=subscribe`, `hub.topic` (type and
+//     id of the resource, a slash between them), `hub.challenge` and
+//     `hub.lease_seconds` added to the query (ten years for a subscription that
+//     does not end); a 2xx answer must have the challenge as its body.
 //
 // The answer is 201 with the subscription, and its secret, which no later answer
 // has. The same user, target, resource and events again is answered 200 with the
-// subscription that there is; of the rest, only its end is changed.
+// subscription that there is; of the rest, only its end is changed, and the
+// target is not asked again.
+//
+// Targets must not name addresses that `egress` refuses, numbers that some
+// resolver takes for an address, this machine, or a port below 1024 other than 80
+// and 443: what listens there is no webhook. Names are looked up, and checked,
+// at each delivery.
 //
 // `GET {prefix}/subscriptions` lists the user's own, newest last, `limit` (50; at
 // most 100) at a time; `next_cursor` is the `cursor` of the next page, or null.
 // Below it, each has `GET`, `DELETE`, `PUT` with other `events`, `PATCH` with
 // `events`, `ordered` or a `status`, which is `active` or `paused`, and `POST` to
-// `/pause`, `/resume`, and `/secret`, which answers a new secret; the one before
-// goes on signing for 24 hours. `DELETE` also cancels deliveries that wait. The
+// `/pause`, `/resume`, and `/secret`, which answers a new `secret` or
+// `public_key`; the one before goes on signing for 24 hours. `PUT` and `PATCH`
+// also take `flat`, `filter`, `headers`, `rate_limit` and `expires_at`; null
+// takes one of the last four away. `headers` replace all that there were. The
+// target cannot be changed. `DELETE` also cancels deliveries that wait. The
 // subscriptions of others are answered like those that do not exist.
 //
 // What became of events, and to have them sent again:
@@ -167,6 +210,7 @@ type Handler struct {
 	base      string // what all paths begin with
 	caller    caller.Source
 	store     *Store
+	transport *egress.Transport // the guarded way out
 	catalogue *catalogue
 	document  json.RawMessage   // OpenAPI, without its servers
 	server    *caddyhttp.Server // nil where it is not known
@@ -203,6 +247,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	app, err := datastore.Of(ctx)
+	if err != nil {
+		return err
+	}
+	h.transport = app.Transport()
 	if h.store, err = openStore(ctx, h.logger); err != nil {
 		return err
 	}

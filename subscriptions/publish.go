@@ -37,6 +37,9 @@ const (
 //
 //   - `type`, such as `task.create`.
 //   - `resource_id`, a text of at most 255 characters or a whole number.
+//   - `resource_type`, the type of the resource, as `subscriptions` names it:
+//     only those who have subscribed to that type get the event. By default, it
+//     is for every type that has the id. `subscription` is reserved.
 //   - `account_id`, the one user whose subscriptions get it. By default, it is
 //     for those of all users.
 //   - `id`, 1 to 64 characters of `A` to `Z`, `a` to `z`, `0` to `9`, `_` and

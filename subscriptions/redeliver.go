@@ -18,11 +18,12 @@ var idsIn = map[datastore.Dialect]func(parameter string) string{
 	datastore.PostgreSQL: func(p string) string { return "(SELECT value::text::bigint FROM json_array_elements(" + p + "::json))" },
 }
 
-// redeliver has deliveries of a subscription that are in one of the states sent
+// redeliver has deliveries that are in one of the states sent
 // again at once, as if they had just been published; those that wait only wait no
 // longer, and those that are being sent are left alone. It returns how many there
-// were.
-func redeliver(ctx context.Context, tx *datastore.Tx, subscription string, ids []int64, states []delivery.State, now int64) (int64, error) {
+// were. The statement does not name the subscription: PostgreSQL would take the
+// index that begins with it, where it knows little of the table, and read all.
+func redeliver(ctx context.Context, tx *datastore.Tx, ids []int64, states []delivery.State, now int64) (int64, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
@@ -32,8 +33,8 @@ func redeliver(ctx context.Context, tx *datastore.Tx, subscription string, ids [
 	}
 	updated, err := tx.Exec(ctx, `UPDATE connector_deliveries SET due = $1, tries = CASE state WHEN 0 THEN tries ELSE 0 END,
 		since = CASE state WHEN 0 THEN since ELSE $1 END, state = 0
-		WHERE id IN `+idsIn[tx.Dialect()]("$2")+` AND subscription_id = $3 AND node IS NULL AND state IN (`+stateList(states)+")",
-		now, string(list), subscription)
+		WHERE id IN `+idsIn[tx.Dialect()]("$2")+` AND node IS NULL AND state IN (`+stateList(states)+")",
+		now, string(list))
 	if err != nil {
 		return 0, err
 	}
@@ -94,11 +95,11 @@ func (s *Store) retry(ctx context.Context, d *deliveryRow) error {
 		if kept == 0 {
 			return errEventExpired
 		}
-		_, err = redeliver(ctx, tx, d.subscription, []int64{d.id}, allStates, now)
+		_, err = redeliver(ctx, tx, []int64{d.id}, allStates, now)
 		return err
 	})
 	if err == nil {
-		s.engine.Changed(d.subscription)
+		s.changed(d.subscription)
 	}
 	return err
 }

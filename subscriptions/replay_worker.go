@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/f737063d/caddy-connector/datastore"
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
 const (
@@ -28,13 +27,12 @@ const (
 // replayer carries out replays on one node. A replay belongs to the node that
 // last worked on it, as long as that lives.
 type replayer struct {
-	db     *datastore.DB
-	engine *delivery.Engine
-	woken  chan struct{} // has room for one
+	*Store
+	woken chan struct{} // has room for one
 }
 
-func newReplayer(db *datastore.DB, engine *delivery.Engine) *replayer {
-	return &replayer{db: db, engine: engine, woken: make(chan struct{}, 1)}
+func newReplayer(store *Store) *replayer {
+	return &replayer{Store: store, woken: make(chan struct{}, 1)}
 }
 
 // wake has new replays looked for.
@@ -162,7 +160,7 @@ func (r *replayer) batch(ctx context.Context, of *replay) (progress bool, err er
 			return nil
 		}
 		progress = true
-		if added, err = redeliver(ctx, tx, of.subscription, ids, of.states, now); err != nil {
+		if added, err = redeliver(ctx, tx, ids, of.states, now); err != nil {
 			return err
 		}
 		return r.move(ctx, tx, of, position, added, ended, now)
@@ -171,7 +169,7 @@ func (r *replayer) batch(ctx context.Context, of *replay) (progress bool, err er
 		return true, nil // the next round knows
 	}
 	if err == nil && added > 0 {
-		r.engine.Changed(of.subscription)
+		r.look(of.subscription)
 	}
 	return progress && err == nil, err
 }

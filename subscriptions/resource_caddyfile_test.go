@@ -120,7 +120,7 @@ func TestResourceConfigErrors(t *testing.T) {
 		`{"from":"http://a","timeout":1}`:                                                         "timeout",
 	} {
 		config := `{"logging":{"logs":{"default":{"writer":{"output":"discard"}}}},"apps":{"connector":{"database":{"path":"` + t.TempDir() +
-			`/db"}},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[{"handler":"subscriptions","event_types":["a"],"resources":{"r":` + resource + `}}]}]}}}}}`
+			`/db"}},"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[{"handler":"subscriptions","event_types":{"a":{}},"resources":{"r":` + resource + `}}]}]}}}}}`
 		parsed := new(caddy.Config)
 		err := json.Unmarshal([]byte(config), parsed)
 		if err == nil {

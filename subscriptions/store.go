@@ -37,6 +37,7 @@ func migrationsFor(dialect string) fs.FS {
 type Store struct {
 	db       *datastore.DB
 	engine   *delivery.Engine
+	notifier *notifier
 	replayer *replayer
 	tests    *pace
 }
@@ -55,7 +56,19 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db, engine.Engine, engine.replayer, &engine.tests}, nil
+	return &Store{db, engine.Engine, engine.store.notifier, engine.replayer, &engine.tests}, nil
+}
+
+// changed has the engine, and those of other nodes, look at a subscription anew.
+func (s *Store) changed(id string) {
+	s.engine.Changed(id)
+	s.notifier.tell(noticeChanged, id)
+}
+
+// look has deliveries sent that were added to those of a subscription.
+func (s *Store) look(id string) {
+	s.engine.Look(id)
+	s.notifier.tell(noticeWaiting, id)
 }
 
 func (s *Store) close() error { return releaseEngine(s.db) }

@@ -10,6 +10,10 @@ import (
 	"github.com/f737063d/caddy-connector/subscriptions/signature"
 )
 
+// errNotAgreed is what create returns for a subscription that could be kept,
+// but that its target has not agreed to yet.
+var errNotAgreed = errors.New("the target has not been asked")
+
 // create keeps a new subscription. The same one again is the one that is there,
 // which only expires when this one would.
 func (s *Store) create(ctx context.Context, a *application, limit int) (kept *subscription, created bool, err error) {
@@ -30,7 +34,7 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		kept, err = same(ctx, tx, &a.subscription)
 		if created = errors.Is(err, sql.ErrNoRows); created {
 			kept = &a.subscription
-			return insert(ctx, tx, kept, sealed, now, limit)
+			return insert(ctx, tx, a, sealed, now, limit)
 		}
 		if err != nil || kept.expiresAt == a.expiresAt {
 			return err
@@ -42,7 +46,7 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		return nil, false, err
 	}
 	if !created {
-		s.engine.Changed(kept.id) // it may have expired before
+		s.changed(kept.id) // it may have expired before
 	}
 	return kept, created, nil
 }
@@ -67,7 +71,8 @@ func same(ctx context.Context, tx *datastore.Tx, s *subscription) (*subscription
 		ORDER BY id LIMIT 1`, s.owner, s.targetURL, s.resourceType, s.resourceID, encodeEvents(s.events), statusEnded, s.id))
 }
 
-func insert(ctx context.Context, tx *datastore.Tx, s *subscription, sealed []byte, now int64, limit int) error {
+func insert(ctx context.Context, tx *datastore.Tx, a *application, sealed []byte, now int64, limit int) error {
+	s := &a.subscription
 	var count int
 	err := tx.QueryRow(ctx, "SELECT count(*) FROM connector_subscriptions WHERE owner = $1 AND status <> $2", s.owner, statusEnded).Scan(&count)
 	if err != nil {
@@ -75,6 +80,9 @@ func insert(ctx context.Context, tx *datastore.Tx, s *subscription, sealed []byt
 	}
 	if count >= limit {
 		return errLimit
+	}
+	if s.signing.Handshake != "" && !a.agreed {
+		return errNotAgreed
 	}
 	s.createdAt, s.updatedAt = now, now
 	_, err = tx.Exec(ctx, "INSERT INTO connector_subscriptions ("+columns+", sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
@@ -147,7 +155,7 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 	if err != nil {
 		return nil, err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return changed, nil
 }
 
@@ -188,7 +196,7 @@ func (s *Store) rotate(ctx context.Context, owner, id string) (secret signature.
 	if err != nil {
 		return signature.Secret{}, err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return secret, nil
 }
 
@@ -209,6 +217,6 @@ func (s *Store) delete(ctx context.Context, owner, id string) error {
 	if err != nil {
 		return err
 	}
-	s.engine.Changed(id)
+	s.changed(id)
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 // queue is the delivery.Store of one node.
 type queue struct {
 	*Store
-	node string
+	node    string
+	cluster *cluster
 }
 
 // Waiting implements delivery.Store.

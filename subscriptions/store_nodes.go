@@ -4,10 +4,7 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/f737063d/caddy-connector/datastore"
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
 const (
@@ -18,59 +15,71 @@ const (
 	nodeTimeout = 20 * time.Second
 )
 
+// census is what a heartbeat has found.
+type census struct {
+	nodes     []string // that live
+	abandoned int64    // leases of dead ones that were ended
+}
+
 // beat says that this node lives, and ends the leases of those that don't: on a
-// database that only one process uses, of all others. It returns how many leases
-// it has ended.
-func (q *queue) beat(ctx context.Context) (abandoned int64, err error) {
-	alone := q.db.Dialect() == datastore.SQLite
+// database that only one process uses, of all others. The first one of an engine
+// also ends those that it had before it was stopped.
+func (q *queue) beat(ctx context.Context, first bool) (found census, err error) {
 	err = q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := tx.Now(ctx)
 		if err != nil {
+			return err
+		}
+		oldest := now - nodeTimeout.Microseconds()
+		if q.cluster.alone {
+			oldest = now
+		}
+		// before it is there itself: on a coarse clock the two come at one time
+		if _, err := tx.Exec(ctx, "DELETE FROM connector_nodes WHERE seen <= $1 AND id <> $2", oldest, q.node); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO connector_nodes (id, seen) VALUES ($1, $2)
 			ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`, q.node, now); err != nil {
 			return err
 		}
-		oldest := now - nodeTimeout.Microseconds()
-		if alone {
-			oldest = now - 1
-		}
-		if _, err := tx.Exec(ctx, "DELETE FROM connector_nodes WHERE seen <= $1", oldest); err != nil {
+		if found.nodes, err = livingNodes(ctx, tx); err != nil {
 			return err
 		}
+		mine := ""
+		if first {
+			mine = q.node
+		}
 		ended, err := tx.Exec(ctx, `UPDATE connector_deliveries SET node = NULL
-			WHERE state = 0 AND node IS NOT NULL AND node NOT IN (SELECT id FROM connector_nodes)`)
+			WHERE state = 0 AND node IS NOT NULL AND (node = $1 OR node NOT IN (SELECT id FROM connector_nodes))`, mine)
 		if err != nil {
 			return err
 		}
-		abandoned, err = ended.RowsAffected()
+		found.abandoned, err = ended.RowsAffected()
 		return err
 	})
-	return abandoned, err
+	return found, err
 }
 
-// watch beats as long as the engine runs, on a database that other nodes may
-// use, and takes over what dead ones have left.
-func (q *queue) watch(ctx context.Context, engine *delivery.Engine) {
-	if q.db.Dialect() == datastore.SQLite {
-		return
+func livingNodes(ctx context.Context, tx *datastore.Tx) (nodes []string, err error) {
+	rows, err := tx.Query(ctx, "SELECT id FROM connector_nodes")
+	if err != nil {
+		return nil, err
 	}
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
 		}
-		abandoned, err := q.beat(ctx)
-		if err == nil && abandoned > 0 {
-			engine.Logger.Info("taking over deliveries of a node that is gone", zap.Int64("deliveries", abandoned))
-			err = engine.Resume(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			engine.Logger.Error("the heartbeat failed", zap.Error(err))
-		}
+		nodes = append(nodes, id)
 	}
+	return nodes, rows.Err()
+}
+
+// leave says that this node sends nothing any more, so that others need not
+// wait until they take it for dead.
+func (q *queue) leave(ctx context.Context) error {
+	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM connector_nodes WHERE id = $1", q.node)
+		return err
+	})
 }

@@ -71,7 +71,7 @@ func (s *Store) enable(ctx context.Context, owner, id string) error {
 		return err
 	})
 	if err == nil {
-		s.engine.Changed(id)
+		s.changed(id)
 	}
 	return err
 }

@@ -108,6 +108,7 @@ type application struct {
 	subscription
 	secret signature.Secret
 	confidential
+	agreed bool // whether the target has been asked, if it has to be
 }
 
 // parseApplication reads the body of a request to subscribe.
@@ -116,6 +117,9 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 	var ok bool
 	if a.targetURL, ok = text(o.get("target_url", "url", "webhook_url", "callback_url", "hookUrl")); !ok || !validTarget(a.targetURL, h.AllowHTTP) {
 		return nil, errTarget
+	}
+	if !h.reaches(a.targetURL) {
+		return nil, errTargetRefused
 	}
 	if a.resourceType, ok = h.resourceType(o.get("resource_type")); !ok {
 		return nil, errResourceType
@@ -142,6 +146,9 @@ func (h *Handler) parseApplication(o object) (*application, error) {
 		if a.ordered, ok = boolean(given); !ok {
 			return nil, errOrdered
 		}
+	}
+	if err = h.parseHandshake(o.get("handshake"), &a.signing); err != nil {
+		return nil, err
 	}
 	t, err := h.parseTerms(o)
 	if err != nil {

@@ -27,9 +27,7 @@ var azureWireServer = netip.MustParsePrefix("168.63.129.16/32")
 // whatever was written, parsed or resolved until then, so an answer of the DNS
 // that differs from an earlier one changes nothing.
 func newDialer(allow []netip.Prefix) *net.Dialer {
-	v4, v6 := split(allow)
-	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...),
-		ssrf.WithDeniedV4Prefixes(azureWireServer))
+	guardian := newGuardian(allow)
 	return &net.Dialer{
 		Timeout: connectTimeout,
 		ControlContext: func(_ context.Context, network, address string, conn syscall.RawConn) error {
@@ -39,6 +37,12 @@ func newDialer(allow []netip.Prefix) *net.Dialer {
 			return nil
 		},
 	}
+}
+
+func newGuardian(allow []netip.Prefix) *ssrf.Guardian {
+	v4, v6 := split(allow)
+	return ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...),
+		ssrf.WithDeniedV4Prefixes(azureWireServer))
 }
 
 // split sorts prefixes by the family that their addresses are dialled in. Go

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"code.dny.dev/ssrf"
 )
 
 // How long each step of a request may take.
@@ -42,15 +44,20 @@ type Config struct {
 // Transport is an http.RoundTripper that connects to public addresses and to
 // those that its Config opens. It uses no proxy, follows no redirect and leaves
 // a compressed body as it is.
-type Transport struct{ base *http.Transport }
+type Transport struct {
+	base     *http.Transport
+	guardian *ssrf.Guardian
+}
 
 // NewTransport returns a Transport with a connection pool of its own.
 func NewTransport(cfg Config) *Transport {
-	return newTransport(newDialer(cfg.Allow), cfg.RootCAs)
+	t := newTransport(newDialer(cfg.Allow), cfg.RootCAs)
+	t.guardian = newGuardian(cfg.Allow)
+	return t
 }
 
 func newTransport(dialer *net.Dialer, roots *x509.CertPool) *Transport {
-	return &Transport{&http.Transport{
+	return &Transport{base: &http.Transport{
 		Proxy:                  nil, // it would dial in the guard's place
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -87,6 +94,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res.Body = &timedBody{res.Body, release}
 	return res, nil
+}
+
+// Permits reports whether the guard lets an address be dialled, so that one that
+// it would refuse can be refused where it is written. It does not stand in for
+// the guard: a name can lead anywhere by the time it is dialled.
+func (t *Transport) Permits(addr netip.Addr) bool {
+	return addr.IsValid() && t.guardian.SafeAddr(addr.Unmap()) == nil // mapped, it is dialled as IPv4
 }
 
 // CloseIdleConnections closes the connections that no request uses.

@@ -208,6 +208,14 @@ func (e *Engine) giveBack(deliveries []*Delivery) {
 	e.wakeDue()
 }
 
+// Look has a subscription's deliveries looked for that another node has stored.
+func (e *Engine) Look(subscription string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wakeAt(e.queue(Recipient{Subscription: subscription}), time.Now())
+	e.wakeDue()
+}
+
 // Changed has a subscription's target asked for anew, and its deliveries looked
 // for, after it was changed, resumed or ended.
 func (e *Engine) Changed(subscription string) {

@@ -15,8 +15,10 @@ import (
 const (
 	attemptTimeout = 15 * time.Second // of one request, with its answer's body
 	maxAnswer      = 16 << 10         // bytes of the answer that are kept
-	userAgent      = "caddy-connector"
 )
+
+// UserAgent is what the edge calls itself to subscribers.
+const UserAgent = "caddy-connector"
 
 // verdict is what an answer means for the delivery and its endpoint.
 type verdict struct {
@@ -102,7 +104,7 @@ func sign(target *Target, d *Delivery, at time.Time) (header http.Header, body [
 		header = make(http.Header)
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("User-Agent", userAgent)
+	header.Set("User-Agent", UserAgent)
 	if parent := traceparent(d.Message.Traceparent); parent != "" {
 		header.Set("Traceparent", parent)
 	}
