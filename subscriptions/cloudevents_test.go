@@ -60,9 +60,15 @@ func TestCloudEvents(t *testing.T) {
 	if got.is(t, http.StatusAccepted, ""); got.body["deliveries"] != 0.0 {
 		t.Errorf("answer %s", got.text)
 	}
+	for kind, want := range map[string]float64{"project": 2, "task": 0} {
+		got := e.do("app", "POST", "/events", "{}", binary("ce-id: "+kind, "ce-resourcetype: "+kind)...)
+		if got.is(t, http.StatusAccepted, ""); got.body["deliveries"] != want {
+			t.Errorf("%s: answer %s", kind, got.text)
+		}
+	}
 	got = e.do("app", "POST", "/events", "{}", binary("ce-id: 5", "ce-subject: p%C3%BC")...)
 	got.is(t, http.StatusAccepted, "")
-	if rows := e.rows("SELECT resource_id, account_id FROM connector_events ORDER BY created_at DESC LIMIT 2"); !slices.Equal(rows, []string{"pü|", "p1|7"}) {
+	if rows := e.rows("SELECT resource_id, account_id FROM connector_events WHERE resource_id = 'pü' OR account_id = '7'"); !slices.Equal(rows, []string{"p1|7", "pü|"}) {
 		t.Errorf("rows: %q", rows)
 	}
 }
@@ -123,6 +129,8 @@ func TestCloudEventsThatAreRefused(t *testing.T) {
 		"subject too long": {`"p1"`, `"` + strings.Repeat("p", 256) + `"`, "event_resource_id_invalid"},
 		"account too long": {`"p1"`, `"p1","accountid":"` + strings.Repeat("p", 256) + `"`, "event_account_id_invalid"},
 		"account a flag":   {`"p1"`, `"p1","accountid":true`, "cloudevent_attribute_invalid"},
+		"resource type":    {`"p1"`, `"p1","resourcetype":"a b"`, "event_resource_type_invalid"},
+		"reserved":         {`"p1"`, `"p1","resourcetype":"subscription"`, "event_resource_type_reserved"},
 		"binary data":      {`"p1"`, `"p1","data_base64":"e30="`, "cloudevent_data_base64"},
 		"data missing":     {`,"data":{ "x": 1 }`, ``, "event_data_invalid"},
 		"data an array":    {`{ "x": 1 }`, `[]`, "event_data_invalid"},

@@ -57,10 +57,11 @@ const (
 // (`application/cloudevents+json`) or in the binary mode (`ce-` header fields
 // with a JSON body), several in the batched mode
 // (`application/cloudevents-batch+json`). `subject` is the `resource_id` and is
-// required; the extension `accountid` is the `account_id`; `data` must be a JSON
-// object. The id of the event, which the answer tells, is made of `source` and
-// `id`, which together tell CloudEvents apart. `time` is not kept: the timestamp
-// of what is sent is when it was published.
+// required; the extensions `accountid` and `resourcetype` are the `account_id` and
+// the `resource_type`; `data` must be a JSON object. The id of the event, which
+// the answer tells, is made of `source` and `id`, which together tell CloudEvents
+// apart. `time` is not kept: the timestamp of what is sent is when it was
+// published.
 //
 // Events keep the trace (W3C `traceparent`) of the request that published them:
 // that of Caddy's `tracing`, if it runs, or else the header field's. A

@@ -82,14 +82,18 @@ func (p *Publisher) parseCloudEventBatch(body []byte) ([]Event, error) {
 // the timestamp of an event is when it was published.
 func (p *Publisher) fromCloudEvent(found cloudevents.Event, err error) (Event, *refusal) {
 	event := Event{
-		ID: cloudEventID(found.Source, found.ID), Type: found.Type, ResourceID: found.Subject, AccountID: found.AccountID,
-		Traceparent: parseTraceparent(found.TraceParent), Data: found.Data,
+		ID: cloudEventID(found.Source, found.ID), Type: found.Type, ResourceType: found.ResourceType, ResourceID: found.Subject,
+		AccountID: found.AccountID, Traceparent: parseTraceparent(found.TraceParent), Data: found.Data,
 	}
 	switch {
 	case err != nil:
 		return event, cloudEventRefusal(err)
 	case !eventtype.Valid(event.Type):
 		return event, errEventType
+	case event.ResourceType != "" && !resourceName.MatchString(event.ResourceType):
+		return event, errEventResource
+	case event.ResourceType == reservedResource:
+		return event, errEventReserved
 	case !validIdentifier(event.ResourceID):
 		return event, errCloudEventSubject
 	case event.AccountID != "" && !validIdentifier(event.AccountID):

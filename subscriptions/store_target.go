@@ -20,7 +20,7 @@ func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Targ
 }
 
 // anyStatus has target find each subscription.
-const anyStatus = "CAST($2 AS BIGINT) > 0"
+const anyStatus = "CAST($2 AS BIGINT) > 0" // PostgreSQL would take it for a smaller one
 
 // target returns where a subscription's deliveries go, if it meets a condition,
 // in which $2 is the time.

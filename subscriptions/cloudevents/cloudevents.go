@@ -41,9 +41,10 @@ type Event struct {
 	Source string
 	Type   string
 
-	Subject     string // "" where there is none, as of those below
-	AccountID   string // an extension
-	TraceParent string // of the extension for distributed tracing
+	Subject      string // "" where there is none, as of those below
+	ResourceType string // an extension
+	AccountID    string // an extension
+	TraceParent  string // of the extension for distributed tracing
 
 	Data json.RawMessage // nil where there is none
 }
@@ -63,6 +64,7 @@ func read(get func(name string) (value string, given bool, err error)) (Event, e
 		{"source", true, &e.Source},
 		{"type", true, &e.Type},
 		{"subject", false, &e.Subject},
+		{"resourcetype", false, &e.ResourceType},
 		{"accountid", false, &e.AccountID},
 		{"traceparent", false, &e.TraceParent},
 	} {

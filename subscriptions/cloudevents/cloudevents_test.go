@@ -12,11 +12,11 @@ import (
 const minimal = `"specversion":"1.0","id":"1","source":"/app","type":"task.create"`
 
 func TestParseJSON(t *testing.T) {
-	got, err := ParseJSON([]byte(`{` + minimal + `,"subject":"p ü","accountid":42,"traceparent":"x","time":"whenever","other":{"a":1},"data": {"b": 1.0} }`))
+	got, err := ParseJSON([]byte(`{` + minimal + `,"subject":"p ü","resourcetype":"project","accountid":42,"traceparent":"x","time":"whenever","other":{"a":1},"data": {"b": 1.0} }`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "1" || got.Source != "/app" || got.Type != "task.create" || got.Subject != "p ü" || got.AccountID != "42" || got.TraceParent != "x" || string(got.Data) != `{"b": 1.0}` {
+	if got.ID != "1" || got.Source != "/app" || got.Type != "task.create" || got.Subject != "p ü" || got.ResourceType != "project" || got.AccountID != "42" || got.TraceParent != "x" || string(got.Data) != `{"b": 1.0}` {
 		t.Errorf("event %+v", got)
 	}
 	got, err = ParseJSON([]byte(`{` + minimal + `,"subject":null,"accountid":"a","data_base64":null}`))
@@ -47,6 +47,7 @@ func TestParseJSONRefuses(t *testing.T) {
 		`{"specversion":"0.3","id":"1","source":"x","type":"y"}`:   "the specversion is not 1.0",
 		`{` + minimal + `,"subject":""}`:                           "invalid subject",
 		`{` + minimal + `,"subject":7}`:                            "invalid subject",
+		`{` + minimal + `,"resourcetype":1}`:                       "invalid resourcetype",
 		`{` + minimal + `,"accountid":1.5}`:                        "invalid accountid",
 		`{` + minimal + `,"accountid":1e3}`:                        "invalid accountid",
 		`{` + minimal + `,"accountid":true}`:                       "invalid accountid",
