@@ -44,7 +44,7 @@ func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 	e.mu.Lock()
 	parked := append(e.park(q), d)
 	e.drop(d)
-	q.paused = time.Now().Add(storeRetry)
+	q.pauseUntil(time.Now().Add(storeRetry))
 	if err != nil {
 		if e.ctx.Err() == nil {
 			e.Logger.Error("looking up a subscription failed", zap.String("subscription", q.id), zap.Error(err))

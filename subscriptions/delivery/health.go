@@ -51,7 +51,7 @@ func (e *Engine) judge(q *queue, v verdict) (told *Condition, parked []*Delivery
 		told.Status, told.Error = v.attempt.Status, v.attempt.Error
 	}
 	if pause > 0 {
-		q.paused = now.Add(pause)
+		q.pauseUntil(now.Add(pause))
 		parked = e.park(q)
 	}
 	return told, parked

@@ -53,6 +53,13 @@ func (q *queue) isBehind(now time.Time) bool {
 	return q.refilling || q.isOpen() || q.paused.After(now) || !q.due.IsZero() && (q.ordered || !q.due.After(now))
 }
 
+// pauseUntil has the endpoint left alone at least until then.
+func (q *queue) pauseUntil(then time.Time) {
+	if then.After(q.paused) {
+		q.paused = then
+	}
+}
+
 // pop takes the oldest delivery.
 func (q *queue) pop() *Delivery {
 	d := q.items[0]

@@ -35,13 +35,9 @@ func (v verdict) result(d *Delivery) Result {
 	case v.gone:
 		r.State = Cancelled
 	default:
-		now := time.Now()
 		var again bool
-		if r.Due, again = nextAttempt(d.Tries, d.Since, now); !again {
+		if r.Due, again = nextAttempt(d.Tries, d.Since, time.Now(), v.pause); !again {
 			r.State = Dead
-		}
-		if pause := now.Add(v.pause); pause.After(r.Due) {
-			r.Due = pause
 		}
 	}
 	return r
