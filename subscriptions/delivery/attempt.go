@@ -17,6 +17,7 @@ func (e *Engine) attempt(q *queue, d *Delivery) {
 		return
 	}
 	v := send(e.ctx, e.Client, target, d)
+	v.probe = d.probe
 	if e.ctx.Err() != nil && !v.ok {
 		e.giveUp(q, d, nil) // it is the engine that broke it off
 		return

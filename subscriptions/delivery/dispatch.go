@@ -150,6 +150,7 @@ func (e *Engine) begin(q *queue, d *Delivery) {
 	if d.late = q.failures > 0; d.late {
 		e.lateInFlight++
 	}
+	d.probe = q.isOpen()
 	e.tasks.Go(func() { e.attempt(q, d) })
 }
 

@@ -218,7 +218,8 @@ func (e *Engine) Changed(subscription string) {
 	}
 	q := e.queue(Recipient{Subscription: subscription})
 	q.forgetTarget()
-	q.failures, q.paused = 0, time.Time{}
+	q.forgetFailures() // what is still true of it, the store knows
+	q.paused = time.Time{}
 	e.wakeAt(q, time.Now())
 	e.wakeDue()
 }

@@ -34,7 +34,8 @@ type queue struct {
 	failures     int       // attempts that failed, in a row
 	failingSince time.Time // the first of them
 	warnings     int       // that the owner had since then
-	reported     bool      // whether the store knows that it fails
+	reported     bool      // whether the store was told that it fails
+	untold       bool      // whether the last report was not stored
 }
 
 // isIdle reports whether the queue need not be remembered.
@@ -102,6 +103,11 @@ func (q *queue) setTarget(target *Target) {
 		q.failures = max(q.failures, reportAfter)
 		q.failingSince, q.warnings = target.FailingSince, target.Warnings
 	}
+}
+
+// forgetFailures begins anew.
+func (q *queue) forgetFailures() {
+	q.failures, q.failingSince, q.warnings, q.reported, q.untold = 0, time.Time{}, 0, false, false
 }
 
 // forgetTarget has the store asked for it when it is needed.

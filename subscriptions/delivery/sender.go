@@ -24,6 +24,7 @@ type verdict struct {
 	ok      bool
 	gone    bool          // 410: the subscription ends
 	pause   time.Duration // how long the endpoint wants to be left alone
+	probe   bool          // whether it was to find out if the endpoint is there again
 }
 
 // result is what a verdict makes of a delivery.
