@@ -24,8 +24,9 @@ func (e *Engine) queue(of Recipient) *queue {
 	return q
 }
 
-func (e *Engine) forgetIdle(q *queue) {
-	if q.isIdle() && e.queues[q.id] == q {
+// forgetIdle forgets a queue that is idle, when its pause and its rate allow.
+func (e *Engine) forgetIdle(q *queue, now time.Time) {
+	if q.isIdle() && !q.rests(now).After(now) && e.queues[q.id] == q {
 		e.wakeups.set(q, time.Time{})
 		delete(e.queues, q.id)
 	}
@@ -47,7 +48,7 @@ func (e *Engine) advance(q *queue) {
 		e.refill(q)
 	}
 	e.plan(q, now, limited)
-	e.forgetIdle(q)
+	e.forgetIdle(q, now)
 }
 
 // plan sets when a queue is looked at again, if nothing else comes before.
@@ -63,6 +64,9 @@ func (e *Engine) plan(q *queue, now time.Time, limited time.Duration) {
 		if at.IsZero() || next.Before(at) {
 			at = next
 		}
+	}
+	if rested := q.rests(now); at.IsZero() && rested.After(now) {
+		at = rested // to be forgotten
 	}
 	e.wakeups.set(q, at)
 }
@@ -162,30 +166,34 @@ func (e *Engine) freeSlot(q *queue, d *Delivery) {
 		e.lateInFlight--
 	}
 	e.advance(q)
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 }
 
 // wake runs when the timer fires.
 func (e *Engine) wake() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.wakeDue()
-	e.dispatch()
+	e.settle()
 }
 
-// wakeDue looks at the queues that have something to do now, and sets the timer
-// for the others.
-func (e *Engine) wakeDue() {
+// settle has everything done that can be done now, and sets the timer for the
+// rest. Whatever changes something ends with it.
+func (e *Engine) settle() {
 	e.feed()
+	e.wakeDue()
+	e.dispatch()
+	if e.running && len(e.wakeups) > 0 {
+		e.timer.Reset(time.Until(e.wakeups[0].wakeup))
+	}
+}
+
+// wakeDue looks at the queues that have something to do now.
+func (e *Engine) wakeDue() {
 	now := time.Now()
 	for e.running && len(e.wakeups) > 0 && !e.wakeups[0].wakeup.After(now) {
 		q := heap.Pop(&e.wakeups).(*queue)
 		q.wakeup = time.Time{}
 		e.advance(q)
-	}
-	if e.running && len(e.wakeups) > 0 {
-		e.timer.Reset(time.Until(e.wakeups[0].wakeup))
 	}
 }
 
@@ -242,9 +250,7 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 		e.wakeAt(q, next)
 	}
 	e.advance(q)
-	e.forgetIdle(q)
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 }
 
 // claim asks the store, unless the subscription is paused or has ended.

@@ -125,7 +125,7 @@ func (e *Engine) Resume(ctx context.Context) error {
 			e.wakeAt(e.queue(due.Recipient), due.At)
 		}
 	}
-	e.wakeDue()
+	e.settle()
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (e *Engine) Rebalance(ctx context.Context) error {
 		parked = append(parked, e.park(q)...)
 		e.wakeups.set(q, time.Time{})
 		q.due = time.Time{}
-		e.forgetIdle(q)
+		e.forgetIdle(q, time.Now())
 	}
 	e.mu.Unlock()
 	e.release(ctx, parked)
@@ -205,7 +205,7 @@ func (e *Engine) giveBack(deliveries []*Delivery) {
 	for _, d := range deliveries {
 		e.wakeAt(e.queue(Recipient{Subscription: d.Subscription}), time.Now())
 	}
-	e.wakeDue()
+	e.settle()
 }
 
 // Changed has a subscription's target asked for anew, and its deliveries looked
@@ -221,7 +221,7 @@ func (e *Engine) Changed(subscription string) {
 	q.forgetFailures() // what is still true of it, the store knows
 	q.paused = time.Time{}
 	e.wakeAt(q, time.Now())
-	e.wakeDue()
+	e.settle()
 }
 
 // AllChanged is Changed for all subscriptions that the engine has in memory.

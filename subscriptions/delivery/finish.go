@@ -79,8 +79,7 @@ func (e *Engine) store(batch []Result) {
 			e.advance(q)
 		}
 	}
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 	e.mu.Unlock()
 	e.giveBack(parked)
 	if away != nil {

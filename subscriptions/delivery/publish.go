@@ -54,13 +54,12 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 			e.wakeAt(q, now)
 		}
 		e.advance(q)
-		e.forgetIdle(q)
+		e.forgetIdle(q, now)
 	}
 	if late != nil {
 		go e.giveBack(late)
 	}
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 	e.mu.Unlock()
 	if away != nil {
 		e.Tell(away)

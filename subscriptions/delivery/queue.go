@@ -38,9 +38,19 @@ type queue struct {
 	untold       bool      // whether the last report was not stored
 }
 
-// isIdle reports whether the queue need not be remembered.
+// isIdle reports whether the queue has nothing to do.
 func (q *queue) isIdle() bool {
 	return len(q.items) == 0 && q.reserved == 0 && q.inFlight == 0 && q.unstored == 0 && !q.refilling && q.due.IsZero()
+}
+
+// rests returns until when the queue is to be remembered, even if it is idle: for
+// its pause, and its rate.
+func (q *queue) rests(now time.Time) time.Time {
+	rested := now.Add(q.limitedFor(now))
+	if rested.Before(q.paused) {
+		return q.paused
+	}
+	return rested
 }
 
 // isDue reports whether the store has deliveries to be sent now.
