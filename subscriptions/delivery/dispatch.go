@@ -242,7 +242,8 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 		next = soon // by the database's clock it is not due yet
 	}
 	if len(claimed) > 0 && (!e.running || q.paused.After(now)) {
-		e.tasks.Go(func() { e.giveBack(claimed) })
+		tooLate := claimed
+		e.tasks.Go(func() { e.giveBack(tooLate) })
 		claimed = nil
 	}
 	e.keep(q, claimed...)
