@@ -40,9 +40,10 @@ func (e *Engine) advance(q *queue) {
 	}
 	now := time.Now()
 	limited := q.limitedFor(now)
-	if len(q.items) > 0 && !q.inRing && q.inFlight < e.slots(q) && limited == 0 {
-		q.inRing = true
-		e.line(q).push(q)
+	if e.isReady(q) && limited == 0 {
+		e.lineUp(q)
+	} else {
+		q.leaveLine()
 	}
 	if probing := q.isOpen() && q.inFlight > 0; len(q.items) <= heldPerQueue/2 && q.isDue(now) && !probing {
 		e.refill(q)
@@ -89,62 +90,15 @@ func (e *Engine) wakeAt(q *queue, at time.Time) {
 	}
 }
 
+// isReady reports whether a queue could make an attempt, if its rate allows.
+func (e *Engine) isReady(q *queue) bool { return len(q.items) > 0 && q.inFlight < e.slots(q) }
+
 // slots is how many attempts a queue may have under way.
 func (e *Engine) slots(q *queue) int {
 	if q.ordered || q.isOpen() {
 		return 1
 	}
 	return e.PerSubscription
-}
-
-// line returns where a queue stands in line.
-func (e *Engine) line(q *queue) *ring {
-	if q.failures > 0 {
-		return &e.failing
-	}
-	return &e.healthy
-}
-
-// next takes the queue whose turn it is, or nil. Endpoints that fail have a
-// share of the slots: many that hang cannot take those of the others.
-func (e *Engine) next() *queue {
-	e.failingFirst = !e.failingFirst
-	if e.failingFirst && e.lateInFlight < max(1, e.InFlight/4) {
-		if q := e.failing.pop(); q != nil {
-			return q
-		}
-	}
-	if q := e.healthy.pop(); q != nil {
-		return q
-	}
-	if e.lateInFlight < max(1, e.InFlight/4) {
-		return e.failing.pop()
-	}
-	return nil
-}
-
-// dispatch gives free slots to the queues in line.
-func (e *Engine) dispatch() {
-	for e.running && e.inFlight < e.InFlight {
-		q := e.next()
-		if q == nil {
-			return
-		}
-		q.inRing = false
-		now := time.Now()
-		if len(q.items) == 0 || q.inFlight >= e.slots(q) {
-			continue
-		}
-		if late := q.failures > 0; late && e.lateInFlight >= max(1, e.InFlight/4) || q.limitedFor(now) > 0 {
-			e.advance(q) // it has begun to fail while it stood in line, or was fast
-			continue
-		}
-		if q.limiter != nil {
-			q.limiter.AllowN(now, 1)
-		}
-		e.begin(q, q.pop())
-		e.advance(q)
-	}
 }
 
 // begin makes an attempt.
@@ -206,23 +160,22 @@ func (e *Engine) refill(q *queue) {
 		q.due = time.Time{}
 		return
 	}
-	room := e.room(q)
-	if room <= 0 {
-		if len(q.items) == 0 && q.inFlight == 0 && !q.hungry { // else it is asked again when one of its own has ended
+	limit, size, ok := e.claimable(q)
+	if !ok {
+		if q.heldBytes == 0 && !q.hungry { // else it is asked again when one of its own has ended
 			q.hungry = true
 			e.hungry = append(e.hungry, q)
 		}
 		return
 	}
-	limit := Limit{Deliveries: room, Bytes: min(e.HeldBytes-e.heldBytes, e.HeldBytes/64)}
 	q.refilling = true
 	q.due = time.Time{}
-	e.hold(room, limit.Bytes)
+	e.hold(q, limit.Deliveries, size)
 	e.tasks.Go(func() {
 		claimed, next, err := e.claim(q, limit)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.hold(-room, -limit.Bytes)
+		e.hold(q, -limit.Deliveries, -size)
 		e.refilled(q, claimed, next, err)
 	})
 }

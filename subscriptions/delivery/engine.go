@@ -41,10 +41,9 @@ type Engine struct {
 	resumed bool // whether it is known what waits in the store
 	queues  map[string]*queue
 
-	healthy, failing ring // in line for a slot
-	failingFirst     bool // they take turns
-	inFlight         int  // attempts
-	lateInFlight     int  // those of them to endpoints that fail
+	lines
+	inFlight     int // attempts
+	lateInFlight int // those of them to endpoints that fail
 
 	held      int      // deliveries in memory: waiting, in flight, and not yet stored as finished
 	heldBytes int      // their size
@@ -168,7 +167,7 @@ func (e *Engine) Stop(ctx context.Context) {
 	for _, q := range e.queues {
 		untried = append(untried, e.park(q)...)
 	}
-	e.healthy, e.failing, e.hungry, e.wakeups = nil, nil, nil, nil
+	e.lines, e.hungry, e.wakeups = lines{}, nil, nil
 	e.mu.Unlock()
 
 	ended := context.AfterFunc(ctx, e.cancel)

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -11,12 +12,15 @@ type queue struct {
 	id    string
 	items []*Delivery // leased to this node, to be sent now, oldest first
 
+	heldBytes int  // of the engine's, those of this queue
 	reserved  int  // room for deliveries that are being committed
 	inFlight  int  // attempts that have not ended
 	unstored  int  // attempts whose results are not stored
-	inRing    bool // whether it is in line for a slot
 	refilling bool // whether the store is being asked
 	hungry    bool // whether it waits for memory
+
+	line  *list.List // that it stands in for a slot; nil for none
+	place *list.Element
 
 	// due is when the store has a delivery of this queue that nobody has leased;
 	// zero if it is not known to have any
@@ -109,9 +113,10 @@ func (q *queue) limitedFor(now time.Time) time.Duration {
 func (q *queue) setTarget(target *Target) {
 	q.target, q.ordered = target, target.Ordered
 	q.setRate(target.Rate)
-	if q.reported = !target.FailingSince.IsZero(); q.reported {
+	if !target.FailingSince.IsZero() { // else a report may be on its way
+		q.reported = true
 		q.failures = max(q.failures, reportAfter)
-		q.failingSince, q.warnings = target.FailingSince, target.Warnings
+		q.failingSince, q.warnings = target.FailingSince, max(q.warnings, target.Warnings)
 	}
 }
 
@@ -124,20 +129,4 @@ func (q *queue) forgetFailures() {
 func (q *queue) forgetTarget() {
 	q.target = nil
 	q.version++
-}
-
-// ring is queues in line for a slot.
-type ring []*queue
-
-func (r *ring) push(q *queue) { *r = append(*r, q) }
-
-// pop returns nil where there is none.
-func (r *ring) pop() *queue {
-	if len(*r) == 0 {
-		return nil
-	}
-	q := (*r)[0]
-	(*r)[0] = nil
-	*r = (*r)[1:]
-	return q
 }

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -42,13 +41,13 @@ type network struct {
 
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	n.watch()
-	body, err := io.ReadAll(r.Body)
+	size, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
 	to := n.endpoints[r.URL.Host]
-	to.starts = append(to.starts, start{r.Header.Get("webhook-id"), time.Now(), len(body)})
+	to.starts = append(to.starts, start{r.Header.Get("webhook-id"), time.Now(), int(size)})
 	count := len(to.starts)
 	to.inFlight++
 	n.inFlight++
@@ -103,6 +102,8 @@ type world struct {
 	*Engine
 	store *store
 	net   *network
+
+	broken sync.Once // bounds how much is said of it
 
 	commit func() time.Duration // how long publishing takes to be committed
 }
@@ -178,7 +179,7 @@ func (w *world) checkMemory() {
 	defer w.Engine.mu.Unlock()
 	e := w.Engine
 	if e.held < 0 || e.held > e.Held || e.heldBytes < 0 || e.heldBytes > e.HeldBytes {
-		w.t.Errorf("held %d of %d, %d of %d bytes", e.held, e.Held, e.heldBytes, e.HeldBytes)
+		w.broken.Do(func() { w.t.Errorf("held %d of %d, %d of %d bytes", e.held, e.Held, e.heldBytes, e.HeldBytes) })
 	}
 	if e.inFlight < 0 || e.lateInFlight < 0 || e.inFlight > e.InFlight || e.lateInFlight > max(1, e.InFlight/4) {
 		w.t.Errorf("in flight %d of %d, %d late", e.inFlight, e.InFlight, e.lateInFlight)
@@ -225,7 +226,7 @@ func (w *world) publishSize(size int, to ...string) string {
 		time.Sleep(w.commit())
 	}
 	w.ledger.mu.Lock()
-	message := &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: bytes.Repeat([]byte("x"), size)}
+	message := &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: body[:size]}
 	deliveries := make([]*Delivery, len(to))
 	for i, id := range to {
 		node := ""
@@ -254,13 +255,14 @@ func (w *world) recipient(id string) Recipient {
 	return to
 }
 
+var body [1 << 20]byte // all events' are parts of it
+
 // backlog stores deliveries that nobody has leased, behind the engine's back.
 func (w *world) backlog(to string, n, size int) {
 	w.ledger.mu.Lock()
 	defer w.ledger.mu.Unlock()
-	body := bytes.Repeat([]byte("x"), size)
 	for range n {
-		w.insert(to, &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: body}, "")
+		w.insert(to, &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: body[:size]}, "")
 	}
 }
 
