@@ -17,6 +17,7 @@ func (e *Engine) attempt(q *queue, d *Delivery) {
 		return
 	}
 	v := send(e.ctx, e.Client, target, d)
+	v.probe = d.probe
 	if e.ctx.Err() != nil && !v.ok {
 		e.giveUp(q, d, nil) // it is the engine that broke it off
 		return
@@ -43,8 +44,8 @@ func (e *Engine) attempt(q *queue, d *Delivery) {
 func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 	e.mu.Lock()
 	parked := append(e.park(q), d)
-	e.drop(d)
-	q.paused = time.Now().Add(storeRetry)
+	e.drop(q, d)
+	q.pauseUntil(time.Now().Add(storeRetry))
 	if err != nil {
 		if e.ctx.Err() == nil {
 			e.Logger.Error("looking up a subscription failed", zap.String("subscription", q.id), zap.Error(err))
@@ -58,22 +59,25 @@ func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 	e.freeSlot(q, d)
 }
 
-// targetOf returns where a queue's deliveries go.
+// targetOf returns where a queue's deliveries go, as the store says it after the
+// last change that this node was told of.
 func (e *Engine) targetOf(q *queue) (*Target, error) {
 	e.mu.Lock()
-	target, version := q.target, q.version
-	e.mu.Unlock()
-	if target != nil {
-		return target, nil
-	}
-	target, err := e.Store.Target(e.ctx, q.id)
-	if err != nil {
-		return nil, err
-	}
-	e.mu.Lock()
 	defer e.mu.Unlock()
-	if q.version == version && target != nil {
-		q.setTarget(target)
+	for q.target == nil {
+		version := q.version
+		e.mu.Unlock()
+		target, err := e.Store.Target(e.ctx, q.id)
+		e.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+		if q.version == version {
+			if target == nil {
+				return nil, nil
+			}
+			q.setTarget(target)
+		}
 	}
-	return target, nil
+	return q.target, nil
 }

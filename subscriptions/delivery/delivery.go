@@ -27,7 +27,8 @@ type Delivery struct {
 	Since        time.Time // when that was
 	Message      *Message
 
-	late bool // whether the attempt that is made now has a slot for endpoints that fail
+	late  bool // whether the attempt that is made now has a slot for endpoints that fail
+	probe bool // whether it is to find out if the endpoint is there again
 }
 
 // size is about the memory that a delivery takes. Those of one event share its

@@ -24,8 +24,9 @@ func (e *Engine) queue(of Recipient) *queue {
 	return q
 }
 
-func (e *Engine) forgetIdle(q *queue) {
-	if q.isIdle() && e.queues[q.id] == q {
+// forgetIdle forgets a queue that is idle, when its pause and its rate allow.
+func (e *Engine) forgetIdle(q *queue, now time.Time) {
+	if q.isIdle() && !q.rests(now).After(now) && e.queues[q.id] == q {
 		e.wakeups.set(q, time.Time{})
 		delete(e.queues, q.id)
 	}
@@ -39,15 +40,16 @@ func (e *Engine) advance(q *queue) {
 	}
 	now := time.Now()
 	limited := q.limitedFor(now)
-	if len(q.items) > 0 && !q.inRing && q.inFlight < e.slots(q) && limited == 0 {
-		q.inRing = true
-		e.line(q).push(q)
+	if e.isReady(q) && limited == 0 {
+		e.lineUp(q)
+	} else {
+		q.leaveLine()
 	}
 	if probing := q.isOpen() && q.inFlight > 0; len(q.items) <= heldPerQueue/2 && q.isDue(now) && !probing {
 		e.refill(q)
 	}
 	e.plan(q, now, limited)
-	e.forgetIdle(q)
+	e.forgetIdle(q, now)
 }
 
 // plan sets when a queue is looked at again, if nothing else comes before.
@@ -63,6 +65,9 @@ func (e *Engine) plan(q *queue, now time.Time, limited time.Duration) {
 		if at.IsZero() || next.Before(at) {
 			at = next
 		}
+	}
+	if rested := q.rests(now); at.IsZero() && rested.After(now) {
+		at = rested // to be forgotten
 	}
 	e.wakeups.set(q, at)
 }
@@ -85,62 +90,15 @@ func (e *Engine) wakeAt(q *queue, at time.Time) {
 	}
 }
 
+// isReady reports whether a queue could make an attempt, if its rate allows.
+func (e *Engine) isReady(q *queue) bool { return len(q.items) > 0 && q.inFlight < e.slots(q) }
+
 // slots is how many attempts a queue may have under way.
 func (e *Engine) slots(q *queue) int {
 	if q.ordered || q.isOpen() {
 		return 1
 	}
 	return e.PerSubscription
-}
-
-// line returns where a queue stands in line.
-func (e *Engine) line(q *queue) *ring {
-	if q.failures > 0 {
-		return &e.failing
-	}
-	return &e.healthy
-}
-
-// next takes the queue whose turn it is, or nil. Endpoints that fail have a
-// share of the slots: many that hang cannot take those of the others.
-func (e *Engine) next() *queue {
-	e.failingFirst = !e.failingFirst
-	if e.failingFirst && e.lateInFlight < max(1, e.InFlight/4) {
-		if q := e.failing.pop(); q != nil {
-			return q
-		}
-	}
-	if q := e.healthy.pop(); q != nil {
-		return q
-	}
-	if e.lateInFlight < max(1, e.InFlight/4) {
-		return e.failing.pop()
-	}
-	return nil
-}
-
-// dispatch gives free slots to the queues in line.
-func (e *Engine) dispatch() {
-	for e.running && e.inFlight < e.InFlight {
-		q := e.next()
-		if q == nil {
-			return
-		}
-		q.inRing = false
-		now := time.Now()
-		if len(q.items) == 0 || q.inFlight >= e.slots(q) {
-			continue
-		}
-		if late := q.failures > 0; late && e.lateInFlight >= max(1, e.InFlight/4) || q.limitedFor(now) > 0 {
-			e.advance(q) // it has begun to fail while it stood in line, or was fast
-			continue
-		}
-		if q.limiter != nil {
-			q.limiter.AllowN(now, 1)
-		}
-		e.begin(q, q.pop())
-		e.advance(q)
-	}
 }
 
 // begin makes an attempt.
@@ -150,6 +108,7 @@ func (e *Engine) begin(q *queue, d *Delivery) {
 	if d.late = q.failures > 0; d.late {
 		e.lateInFlight++
 	}
+	d.probe = q.isOpen()
 	e.tasks.Go(func() { e.attempt(q, d) })
 }
 
@@ -161,30 +120,34 @@ func (e *Engine) freeSlot(q *queue, d *Delivery) {
 		e.lateInFlight--
 	}
 	e.advance(q)
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 }
 
 // wake runs when the timer fires.
 func (e *Engine) wake() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.wakeDue()
-	e.dispatch()
+	e.settle()
 }
 
-// wakeDue looks at the queues that have something to do now, and sets the timer
-// for the others.
-func (e *Engine) wakeDue() {
+// settle has everything done that can be done now, and sets the timer for the
+// rest. Whatever changes something ends with it.
+func (e *Engine) settle() {
 	e.feed()
+	e.wakeDue()
+	e.dispatch()
+	if e.running && len(e.wakeups) > 0 {
+		e.timer.Reset(time.Until(e.wakeups[0].wakeup))
+	}
+}
+
+// wakeDue looks at the queues that have something to do now.
+func (e *Engine) wakeDue() {
 	now := time.Now()
 	for e.running && len(e.wakeups) > 0 && !e.wakeups[0].wakeup.After(now) {
 		q := heap.Pop(&e.wakeups).(*queue)
 		q.wakeup = time.Time{}
 		e.advance(q)
-	}
-	if e.running && len(e.wakeups) > 0 {
-		e.timer.Reset(time.Until(e.wakeups[0].wakeup))
 	}
 }
 
@@ -197,23 +160,22 @@ func (e *Engine) refill(q *queue) {
 		q.due = time.Time{}
 		return
 	}
-	room := e.room(q)
-	if room <= 0 {
-		if len(q.items) == 0 && q.inFlight == 0 && !q.hungry { // else it is asked again when one of its own has ended
+	limit, size, ok := e.claimable(q)
+	if !ok {
+		if q.heldBytes == 0 && !q.hungry { // else it is asked again when one of its own has ended
 			q.hungry = true
 			e.hungry = append(e.hungry, q)
 		}
 		return
 	}
-	limit := Limit{Deliveries: room, Bytes: min(e.HeldBytes-e.heldBytes, e.HeldBytes/64)}
 	q.refilling = true
 	q.due = time.Time{}
-	e.hold(room, limit.Bytes)
+	e.hold(q, limit.Deliveries, size)
 	e.tasks.Go(func() {
 		claimed, next, err := e.claim(q, limit)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.hold(-room, -limit.Bytes)
+		e.hold(q, -limit.Deliveries, -size)
 		e.refilled(q, claimed, next, err)
 	})
 }
@@ -233,7 +195,8 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 		next = soon // by the database's clock it is not due yet
 	}
 	if len(claimed) > 0 && (!e.running || q.paused.After(now)) {
-		e.tasks.Go(func() { e.giveBack(claimed) })
+		tooLate := claimed
+		e.tasks.Go(func() { e.giveBack(tooLate) })
 		claimed = nil
 	}
 	e.keep(q, claimed...)
@@ -241,9 +204,7 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 		e.wakeAt(q, next)
 	}
 	e.advance(q)
-	e.forgetIdle(q)
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 }
 
 // claim asks the store, unless the subscription is paused or has ended.

@@ -41,10 +41,9 @@ type Engine struct {
 	resumed bool // whether it is known what waits in the store
 	queues  map[string]*queue
 
-	healthy, failing ring // in line for a slot
-	failingFirst     bool // they take turns
-	inFlight         int  // attempts
-	lateInFlight     int  // those of them to endpoints that fail
+	lines
+	inFlight     int // attempts
+	lateInFlight int // those of them to endpoints that fail
 
 	held      int      // deliveries in memory: waiting, in flight, and not yet stored as finished
 	heldBytes int      // their size
@@ -125,7 +124,7 @@ func (e *Engine) Resume(ctx context.Context) error {
 			e.wakeAt(e.queue(due.Recipient), due.At)
 		}
 	}
-	e.wakeDue()
+	e.settle()
 	return nil
 }
 
@@ -146,7 +145,7 @@ func (e *Engine) Rebalance(ctx context.Context) error {
 		parked = append(parked, e.park(q)...)
 		e.wakeups.set(q, time.Time{})
 		q.due = time.Time{}
-		e.forgetIdle(q)
+		e.forgetIdle(q, time.Now())
 	}
 	e.mu.Unlock()
 	e.release(ctx, parked)
@@ -168,7 +167,7 @@ func (e *Engine) Stop(ctx context.Context) {
 	for _, q := range e.queues {
 		untried = append(untried, e.park(q)...)
 	}
-	e.healthy, e.failing, e.hungry, e.wakeups = nil, nil, nil, nil
+	e.lines, e.hungry, e.wakeups = lines{}, nil, nil
 	e.mu.Unlock()
 
 	ended := context.AfterFunc(ctx, e.cancel)
@@ -205,7 +204,7 @@ func (e *Engine) giveBack(deliveries []*Delivery) {
 	for _, d := range deliveries {
 		e.wakeAt(e.queue(Recipient{Subscription: d.Subscription}), time.Now())
 	}
-	e.wakeDue()
+	e.settle()
 }
 
 // Look has a subscription's deliveries looked for that another node has stored.
@@ -226,9 +225,10 @@ func (e *Engine) Changed(subscription string) {
 	}
 	q := e.queue(Recipient{Subscription: subscription})
 	q.forgetTarget()
-	q.failures, q.paused = 0, time.Time{}
+	q.forgetFailures() // what is still true of it, the store knows
+	q.paused = time.Time{}
 	e.wakeAt(q, time.Now())
-	e.wakeDue()
+	e.settle()
 }
 
 // AllChanged is Changed for all subscriptions that the engine has in memory.

@@ -59,8 +59,8 @@ func (e *Engine) store(batch []Result) {
 	e.mu.Lock()
 	for _, result := range batch {
 		d := result.Delivery
-		e.drop(d)
 		q := e.queue(Recipient{Subscription: d.Subscription})
+		e.drop(q, d)
 		q.unstored--
 		if result.State == Pending {
 			if q.ordered && result.Due.After(q.paused) { // nothing overtakes it
@@ -79,8 +79,7 @@ func (e *Engine) store(batch []Result) {
 			e.advance(q)
 		}
 	}
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 	e.mu.Unlock()
 	e.giveBack(parked)
 	if away != nil {

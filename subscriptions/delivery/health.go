@@ -41,7 +41,7 @@ func (e *Engine) judge(q *queue, v verdict) (told *Condition, parked []*Delivery
 	case v.ok:
 		told = e.succeeded(q, now)
 	default:
-		told = e.failed(q, now)
+		told = e.failed(q, now, v.probe)
 		if q.isOpen() {
 			delay := probeDelays[min(q.failures-openAfter, len(probeDelays)-1)]
 			pause = max(pause, jittered(delay))
@@ -51,7 +51,7 @@ func (e *Engine) judge(q *queue, v verdict) (told *Condition, parked []*Delivery
 		told.Status, told.Error = v.attempt.Status, v.attempt.Error
 	}
 	if pause > 0 {
-		q.paused = now.Add(pause)
+		q.pauseUntil(now.Add(pause))
 		parked = e.park(q)
 	}
 	return told, parked
@@ -65,15 +65,17 @@ func (e *Engine) succeeded(q *queue, now time.Time) (told *Condition) {
 			e.wakeAt(q, now)
 		}
 	}
-	if q.reported {
+	if q.reported || q.untold {
 		told = &Condition{Health: Recovered, Since: q.failingSince, Warnings: q.warnings}
 	}
-	q.failures, q.failingSince, q.warnings, q.reported = 0, time.Time{}, 0, false
+	q.forgetFailures()
 	return told
 }
 
-func (e *Engine) failed(q *queue, now time.Time) (told *Condition) {
-	q.failures++
+func (e *Engine) failed(q *queue, now time.Time, probe bool) (told *Condition) {
+	if !q.isOpen() || probe { // else it was under way when the endpoint was found to be down
+		q.failures++
+	}
 	if q.failingSince.IsZero() {
 		q.failingSince = now
 	}
@@ -89,9 +91,11 @@ func (e *Engine) failed(q *queue, now time.Time) (told *Condition) {
 	for c.Warnings < len(warnings) && share >= warnings[c.Warnings] {
 		c.Warnings++
 	}
-	if q.reported && c.Warnings == q.warnings {
+	if q.reported && !q.untold && c.Warnings == q.warnings {
 		return nil
 	}
+	// attempts that end meanwhile come to the same
+	q.reported, q.untold, q.warnings = true, false, c.Warnings
 	return &c
 }
 
@@ -106,14 +110,18 @@ func (e *Engine) report(q *queue, c *Condition) (parked []*Delivery) {
 	defer e.mu.Unlock()
 	if err != nil { // it is told again after another attempt
 		e.Logger.Error("storing how an endpoint does failed", zap.String("subscription", q.id), zap.Error(err))
-		return nil
 	}
 	switch c.Health {
 	case Failing:
-		q.reported, q.warnings = true, max(q.warnings, c.Warnings)
+		// one that has recovered meanwhile may have been stored before
+		q.untold = q.untold || err != nil || !q.reported
+	case Recovered:
+		q.untold = q.untold || err != nil
 	case Disabled, Gone:
-		q.forgetTarget()
-		return e.park(q)
+		if err == nil {
+			q.forgetTarget()
+			return e.park(q)
+		}
 	}
 	return nil
 }

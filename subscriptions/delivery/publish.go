@@ -17,11 +17,11 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 		q := e.queue(to)
 		q.ordered = to.Ordered
 		q.setRate(to.Rate)
-		if q.isBehind(now) || e.room(q) <= 0 {
+		if q.isBehind(now) || !e.hasRoom(q, overhead+size) {
 			continue
 		}
 		q.reserved++
-		e.hold(1, overhead+size)
+		e.hold(q, 1, overhead+size)
 		reserved[i] = true
 	}
 	return reserved
@@ -43,7 +43,7 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 		q := e.queue(to)
 		if reserved[i] {
 			q.reserved--
-			e.hold(-1, -overhead-size)
+			e.hold(q, -1, -overhead-size)
 		}
 		switch committed := deliveries != nil; {
 		case committed && reserved[i] && deliveries[i] != nil && e.running && !q.isBehind(now):
@@ -54,13 +54,12 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 			e.wakeAt(q, now)
 		}
 		e.advance(q)
-		e.forgetIdle(q)
+		e.forgetIdle(q, now)
 	}
 	if late != nil {
 		go e.giveBack(late)
 	}
-	e.dispatch()
-	e.wakeDue()
+	e.settle()
 	e.mu.Unlock()
 	if away != nil {
 		e.Tell(away)

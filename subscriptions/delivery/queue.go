@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -11,12 +12,15 @@ type queue struct {
 	id    string
 	items []*Delivery // leased to this node, to be sent now, oldest first
 
+	heldBytes int  // of the engine's, those of this queue
 	reserved  int  // room for deliveries that are being committed
 	inFlight  int  // attempts that have not ended
 	unstored  int  // attempts whose results are not stored
-	inRing    bool // whether it is in line for a slot
 	refilling bool // whether the store is being asked
 	hungry    bool // whether it waits for memory
+
+	line  *list.List // that it stands in for a slot; nil for none
+	place *list.Element
 
 	// due is when the store has a delivery of this queue that nobody has leased;
 	// zero if it is not known to have any
@@ -34,12 +38,23 @@ type queue struct {
 	failures     int       // attempts that failed, in a row
 	failingSince time.Time // the first of them
 	warnings     int       // that the owner had since then
-	reported     bool      // whether the store knows that it fails
+	reported     bool      // whether the store was told that it fails
+	untold       bool      // whether the last report was not stored
 }
 
-// isIdle reports whether the queue need not be remembered.
+// isIdle reports whether the queue has nothing to do.
 func (q *queue) isIdle() bool {
 	return len(q.items) == 0 && q.reserved == 0 && q.inFlight == 0 && q.unstored == 0 && !q.refilling && q.due.IsZero()
+}
+
+// rests returns until when the queue is to be remembered, even if it is idle: for
+// its pause, and its rate.
+func (q *queue) rests(now time.Time) time.Time {
+	rested := now.Add(q.limitedFor(now))
+	if rested.Before(q.paused) {
+		return q.paused
+	}
+	return rested
 }
 
 // isDue reports whether the store has deliveries to be sent now.
@@ -51,6 +66,13 @@ func (q *queue) isDue(now time.Time) bool {
 // behind what is there.
 func (q *queue) isBehind(now time.Time) bool {
 	return q.refilling || q.isOpen() || q.paused.After(now) || !q.due.IsZero() && (q.ordered || !q.due.After(now))
+}
+
+// pauseUntil has the endpoint left alone at least until then.
+func (q *queue) pauseUntil(then time.Time) {
+	if then.After(q.paused) {
+		q.paused = then
+	}
 }
 
 // pop takes the oldest delivery.
@@ -91,30 +113,20 @@ func (q *queue) limitedFor(now time.Time) time.Duration {
 func (q *queue) setTarget(target *Target) {
 	q.target, q.ordered = target, target.Ordered
 	q.setRate(target.Rate)
-	if q.reported = !target.FailingSince.IsZero(); q.reported {
+	if !target.FailingSince.IsZero() { // else a report may be on its way
+		q.reported = true
 		q.failures = max(q.failures, reportAfter)
-		q.failingSince, q.warnings = target.FailingSince, target.Warnings
+		q.failingSince, q.warnings = target.FailingSince, max(q.warnings, target.Warnings)
 	}
+}
+
+// forgetFailures begins anew.
+func (q *queue) forgetFailures() {
+	q.failures, q.failingSince, q.warnings, q.reported, q.untold = 0, time.Time{}, 0, false, false
 }
 
 // forgetTarget has the store asked for it when it is needed.
 func (q *queue) forgetTarget() {
 	q.target = nil
 	q.version++
-}
-
-// ring is queues in line for a slot.
-type ring []*queue
-
-func (r *ring) push(q *queue) { *r = append(*r, q) }
-
-// pop returns nil where there is none.
-func (r *ring) pop() *queue {
-	if len(*r) == 0 {
-		return nil
-	}
-	q := (*r)[0]
-	(*r)[0] = nil
-	*r = (*r)[1:]
-	return q
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,10 +19,10 @@ var delays = [...]time.Duration{
 const jitter = 0.2
 
 // nextAttempt returns when a delivery is tried again that has now failed for the
-// given number of times since it was published or replayed, or false where it is
-// too old by then.
-func nextAttempt(tries int, since, now time.Time) (time.Time, bool) {
-	due := now.Add(jittered(delays[min(max(tries, 1), len(delays))-1]))
+// given number of times since it was published or replayed, and whose endpoint
+// wants to be left alone for a while, or false where it is too old by then.
+func nextAttempt(tries int, since, now time.Time, pause time.Duration) (time.Time, bool) {
+	due := now.Add(max(pause, jittered(delays[min(max(tries, 1), len(delays))-1])))
 	return due, due.Sub(since) <= maxAge
 }
 
@@ -35,8 +36,9 @@ func retryAfter(res *http.Response, now time.Time) time.Duration {
 		return 0
 	}
 	value := res.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest there is
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return min(max(date.Sub(now), 0), maxRetryAfter)

@@ -26,6 +26,7 @@ type verdict struct {
 	ok      bool
 	gone    bool          // 410: the subscription ends
 	pause   time.Duration // how long the endpoint wants to be left alone
+	probe   bool          // whether it was to find out if the endpoint is there again
 }
 
 // result is what a verdict makes of a delivery.
@@ -37,13 +38,9 @@ func (v verdict) result(d *Delivery) Result {
 	case v.gone:
 		r.State = Cancelled
 	default:
-		now := time.Now()
 		var again bool
-		if r.Due, again = nextAttempt(d.Tries, d.Since, now); !again {
+		if r.Due, again = nextAttempt(d.Tries, d.Since, time.Now(), v.pause); !again {
 			r.State = Dead
-		}
-		if pause := now.Add(v.pause); pause.After(r.Due) {
-			r.Due = pause
 		}
 	}
 	return r
