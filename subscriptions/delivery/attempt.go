@@ -64,7 +64,7 @@ func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
 func (e *Engine) targetOf(q *queue) (*Target, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for q.target == nil {
+	for q.target == nil || q.target.isOver(time.Now()) {
 		version := q.version
 		e.mu.Unlock()
 		target, err := e.Store.Target(e.ctx, q.id)
@@ -77,6 +77,7 @@ func (e *Engine) targetOf(q *queue) (*Target, error) {
 				return nil, nil
 			}
 			q.setTarget(target)
+			return target, nil
 		}
 	}
 	return q.target, nil

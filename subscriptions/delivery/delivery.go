@@ -58,9 +58,13 @@ type Target struct {
 	Flat    bool // whether the data alone is the body
 	Rate    int  // the most deliveries a second; 0 for any
 
+	Until time.Time // when the store is asked for it anew; zero for never
+
 	FailingSince time.Time // zero unless it fails
 	Warnings     int       // that its owner had since then
 }
+
+func (t *Target) isOver(now time.Time) bool { return !t.Until.IsZero() && !now.Before(t.Until) }
 
 // Result is what an attempt came to.
 type Result struct {
