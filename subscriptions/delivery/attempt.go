@@ -12,7 +12,7 @@ const storeRetry = time.Second // after an error of the store
 // attempt sends a delivery and hands on what came of it.
 func (e *Engine) attempt(q *queue, d *Delivery) {
 	target, err := e.targetOf(q)
-	if err != nil || target == nil {
+	if err != nil || target == nil || !e.Home(q.id) { // of a node that is cut off, others take over
 		e.giveUp(q, d, err)
 		return
 	}
