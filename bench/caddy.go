@@ -3,15 +3,19 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/f737063d/caddy-connector"
+	_ "github.com/f737063d/caddy-connector/subscriptions"
 )
 
 // The sites of the Caddy under test.
@@ -27,6 +31,8 @@ const (
 	siteProxyHTTP2    = "reverse_proxy-tls-http2"
 	siteChannelHTTP1  = "any_channel-http1"
 	siteChannelHTTP2  = "any_channel-http2"
+	siteEvents        = "publish_events"
+	siteAccept        = "accept"
 )
 
 const (
@@ -39,6 +45,7 @@ func serviceID(n int) string { return fmt.Sprintf("service-%05d", n) }
 
 func init() {
 	caddy.RegisterModule(alice{})
+	caddy.RegisterModule(accept{})
 }
 
 // alice is an authentication provider: every request is hers.
@@ -57,13 +64,37 @@ func (alice) Authenticate(http.ResponseWriter, *http.Request) (caddyauth.User, b
 	return caddyauth.User{ID: userID}, true, nil
 }
 
-// startCaddy runs two sites, with the given upstream behind those that proxy. It
-// returns the sites' addresses.
-func startCaddy(upstream Upstream, sites [2]string) (addrs [2]string, stop func(), err error) {
+// accept is the least that could take an event: it reads the body and answers
+// 202, with as many bytes as publish_events.
+type accept struct{}
+
+// CaddyModule returns the Caddy module information.
+func (accept) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.bench_accept",
+		New: func() caddy.Module { return new(accept) },
+	}
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (accept) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(accepted(0))))
+	w.WriteHeader(http.StatusAccepted)
+	_, err := w.Write(accepted(0))
+	return err
+}
+
+// startCaddy runs sites, with the given upstream behind those that proxy, and
+// the given database. It returns the sites' addresses.
+func startCaddy(upstream Upstream, db database, sites ...string) (addrs []string, stop func(), err error) {
 	// nothing of the machine's own Caddy is read or written
 	dir, err := os.MkdirTemp("", "connector-bench")
 	if err != nil {
-		return addrs, nil, err
+		return nil, nil, err
 	}
 	end := func() {
 		_ = caddy.Stop()
@@ -76,15 +107,15 @@ func startCaddy(upstream Upstream, sites [2]string) (addrs [2]string, stop func(
 	}()
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
 		if err := os.Setenv(name, dir); err != nil {
-			return addrs, nil, err
+			return nil, nil, err
 		}
 	}
-	config, addrs, err := caddyConfig(upstream, dir, sites)
+	config, addrs, err := caddyConfig(upstream, db, dir, sites)
 	if err != nil {
-		return addrs, nil, err
+		return nil, nil, err
 	}
 	if err := caddy.Load(config, true); err != nil {
-		return addrs, nil, fmt.Errorf("starting caddy: %w", err)
+		return nil, nil, fmt.Errorf("starting caddy: %w", err)
 	}
 	return addrs, end, nil
 }
@@ -120,19 +151,25 @@ func handlers(site string, upstream Upstream) []object {
 		return []object{signedIn, anyChannel(upstream.HTTP1)}
 	case siteChannelHTTP2:
 		return []object{signedIn, anyChannel(upstream.HTTP2)}
+	case siteEvents:
+		return []object{signedIn, subscriptions(), {"handler": "publish_events"}}
+	case siteAccept:
+		return []object{{"handler": "bench_accept"}}
 	}
 	panic("no such site: " + site)
 }
 
-// caddyConfig returns the config of two sites, and their addresses.
-func caddyConfig(upstream Upstream, dir string, sites [2]string) (config []byte, addrs [2]string, err error) {
+// caddyConfig returns the config of sites, and their addresses.
+func caddyConfig(upstream Upstream, db database, dir string, sites []string) (config []byte, addrs []string, err error) {
 	servers := make(object)
-	for i, site := range sites {
-		if addrs[i], err = freeAddr(); err != nil {
-			return nil, addrs, err
+	for _, site := range sites {
+		addr, err := freeAddr()
+		if err != nil {
+			return nil, nil, err
 		}
+		addrs = append(addrs, addr)
 		servers[site] = object{
-			"listen":          []string{addrs[i]},
+			"listen":          []string{addr},
 			"automatic_https": object{"disable": true},
 			"routes":          []object{{"handle": handlers(site, upstream)}},
 		}
@@ -143,7 +180,7 @@ func caddyConfig(upstream Upstream, dir string, sites [2]string) (config []byte,
 		"storage": object{"module": "file_system", "root": dir},
 		"apps": object{
 			"http":      object{"servers": servers},
-			"connector": object{"egress": object{"allow": []string{"127.0.0.0/8"}, "trust_pool": trust(upstream)}},
+			"connector": db.addTo(object{"egress": object{"allow": []string{"127.0.0.0/8"}, "trust_pool": trust(upstream)}}, dir),
 		},
 	})
 	return config, addrs, err

@@ -82,7 +82,7 @@ func (p pipes) Close() error {
 // serveLoad is the child process, until its standard input ends.
 func serveLoad() {
 	server := rpc.NewServer()
-	if err := server.Register(&Child{targets: make(map[string]*generator)}); err != nil {
+	if err := server.Register(&Child{targets: make(map[string]*generator), receiver: newReceiver()}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -91,7 +91,8 @@ func serveLoad() {
 
 // Child is what the child process does. Calls come one at a time.
 type Child struct {
-	targets map[string]*generator
+	targets  map[string]*generator
+	receiver *receiver
 }
 
 // Order is one call of Run.
@@ -105,18 +106,23 @@ type Order struct {
 type Upstream struct {
 	Plain, HTTP1, HTTP2 string // HTTP/1.1 without TLS, and both over TLS
 	Certificate         []byte // of those with TLS, as DER
+	Webhooks            string // answers 200 with no body
+	Hanging             string // accepts connections and never answers
 }
 
 // Upstream starts the upstream.
-func (*Child) Upstream(_ struct{}, started *Upstream) error {
+func (c *Child) Upstream(_ struct{}, started *Upstream) error {
 	plain := httptest.NewServer(http.HandlerFunc(answer))
 	http1 := httptest.NewUnstartedServer(http.HandlerFunc(answer))
 	http1.StartTLS()
 	http2 := httptest.NewUnstartedServer(http.HandlerFunc(answer))
 	http2.EnableHTTP2 = true
 	http2.StartTLS()
+	c.receiver.start()
 	*started = Upstream{
-		plain.Listener.Addr().String(), http1.Listener.Addr().String(), http2.Listener.Addr().String(), http1.Certificate().Raw,
+		Plain: plain.Listener.Addr().String(), HTTP1: http1.Listener.Addr().String(), HTTP2: http2.Listener.Addr().String(),
+		Certificate: http1.Certificate().Raw,
+		Webhooks:    c.receiver.webhooks.Listener.Addr().String(), Hanging: c.receiver.hanging.Listener.Addr().String(),
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Target struct {
 	Addr     string
 	Conns    int
 	Requests [][]byte // as they are written; sent in turn
+	Status   int      // of every answer
 	Answer   int      // length of every answer's body
 }
 
@@ -91,14 +93,11 @@ func (g *generator) work(c *conn, start time.Time, duration time.Duration, atLea
 		return err
 	}
 	for sent := start; sent.Sub(start) < duration || len(c.latencies) < atLeast; {
-		if _, err := c.Write(g.Requests[c.next%len(g.Requests)]); err != nil {
+		if err := g.exchange(c, g.Requests[c.next%len(g.Requests)]); err != nil {
 			return err
 		}
 		// each connection has its own requests of the list
 		c.next += len(g.conns)
-		if err := readAnswer(c.reader, g.Answer); err != nil {
-			return err
-		}
 		now := time.Now()
 		c.latencies = append(c.latencies, now.Sub(sent))
 		sent = now
@@ -106,13 +105,53 @@ func (g *generator) work(c *conn, start time.Time, duration time.Duration, atLea
 	return nil
 }
 
-// readAnswer reads one answer, which must be 200 with a body of this length.
-func readAnswer(r *bufio.Reader, want int) error {
+// send sends so many requests, each over the next free connection. Before it is
+// sent, each is given to ready, if that is not nil, which may wait.
+func (g *generator) send(count int, ready func(n int, request []byte) []byte) error {
+	var next atomic.Int64
+	errs := make([]error, len(g.conns))
+	var wg sync.WaitGroup
+	for i, c := range g.conns {
+		wg.Go(func() {
+			for n := int(next.Add(1)) - 1; n < count && errs[i] == nil; n = int(next.Add(1)) - 1 {
+				request := g.Requests[n%len(g.Requests)]
+				if ready != nil {
+					request = ready(n, request)
+				}
+				if errs[i] = c.SetDeadline(time.Now().Add(patience)); errs[i] == nil {
+					errs[i] = g.exchange(c, request)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// exchange sends a request and reads its answer.
+func (g *generator) exchange(c *conn, request []byte) error {
+	if _, err := c.Write(request); err != nil {
+		return err
+	}
+	return readAnswer(c.reader, g.Status, g.Answer)
+}
+
+// begins reports whether an answer's first line has this status.
+func begins(line []byte, status int) bool {
+	version, rest, _ := bytes.Cut(line, []byte(" "))
+	code, _, _ := bytes.Cut(rest, []byte(" "))
+	n, err := strconv.Atoi(string(code))
+	return string(version) == "HTTP/1.1" && err == nil && n == status
+}
+
+// readAnswer reads one answer, which must have this status and a body of this
+// length.
+func readAnswer(r *bufio.Reader, status, want int) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {
 		return fmt.Errorf("reading an answer: %w", err)
 	}
-	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+	if !begins(line, status) {
 		return fmt.Errorf("an answer begins with %q", line)
 	}
 	length := -1

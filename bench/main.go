@@ -35,16 +35,23 @@ type options struct {
 	conns    int
 	only     *regexp.Regexp
 	profiles string // directory, or ""
+
+	deliveries int
+	pending    int
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == loadCommand {
+	var err error
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == loadCommand:
 		serveLoad()
-		return
-	}
-	opts, err := parseOptions()
-	if err == nil {
-		err = run(opts)
+	case len(os.Args) == 4 && os.Args[1] == pendingCommand:
+		err = servePending(os.Args[2], os.Args[3])
+	default:
+		var opts options
+		if opts, err = parseOptions(); err == nil {
+			err = run(opts)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -60,12 +67,17 @@ func parseOptions() (options, error) {
 	flag.IntVar(&opts.conns, "conns", 32, "keep-alive connections")
 	flag.StringVar(&only, "only", "", "regular expression: measure only the rows whose first column matches")
 	flag.StringVar(&opts.profiles, "cpuprofile", "", "directory for a CPU profile of Caddy in each slice, named by row and side, and an allocation profile of all")
+	flag.IntVar(&opts.deliveries, "deliveries", 10_000, "deliveries in one slice of the rows \"deliveries\"")
+	flag.IntVar(&opts.pending, "pending", 1_000_000, "deliveries in the rows \"pending\"")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return opts, fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
-	if opts.rounds < 1 || opts.slice <= 0 || opts.conns < 1 {
-		return opts, fmt.Errorf("-rounds, -duration and -conns must be above zero")
+	if opts.rounds < 1 || opts.slice <= 0 || opts.conns < 1 || opts.pending < 1 {
+		return opts, fmt.Errorf("-rounds, -duration, -conns and -pending must be above zero")
+	}
+	if opts.deliveries < endpoints {
+		return opts, fmt.Errorf("-deliveries must be %d or more: each endpoint gets one", endpoints)
 	}
 	var err error
 	if opts.only, err = regexp.Compile(only); err != nil {
@@ -74,18 +86,8 @@ func parseOptions() (options, error) {
 	return opts, nil
 }
 
-// run measures the rows and prints the table.
+// run measures the rows and prints their tables.
 func run(opts options) error {
-	var rows []row
-	for _, r := range allRows() {
-		if opts.only.MatchString(r.what) {
-			rows = append(rows, r)
-		}
-	}
-	if len(rows) == 0 {
-		return fmt.Errorf("-only %q matches no row", opts.only)
-	}
-
 	if opts.profiles != "" {
 		if err := os.MkdirAll(opts.profiles, 0o755); err != nil {
 			return err
@@ -96,19 +98,54 @@ func run(opts options) error {
 		return err
 	}
 	defer load.stop()
+	defer closeServer()
 
-	var results []result
-	for _, r := range rows {
-		fmt.Fprintf(os.Stderr, "measuring %s against %s\n", r.what, r.against)
-		res, err := measure(opts, r, load)
-		if err != nil {
-			return fmt.Errorf("%s against %s: %w", r.what, r.against, err)
-		}
-		results = append(results, res)
+	proxied, err := each(opts, allRows(), func(r row) (result, error) { return measure(opts, r, load) })
+	if err != nil {
+		return err
+	}
+	delivered, err := each(opts, deliveryRows(), func(r deliveryRow) (deliveryResult, error) { return measureDeliveries(opts, r, load) })
+	if err != nil {
+		return err
+	}
+	isolated, err := each(opts, isolationRows(), func(r isolationRow) (isolationResult, error) { return measureIsolation(r, load) })
+	if err != nil {
+		return err
+	}
+	pending, err := each(opts, pendingRows(), func(r pendingRow) (pendingResult, error) { return measurePending(opts, r) })
+	if err != nil {
+		return err
+	}
+	if len(proxied)+len(delivered)+len(isolated)+len(pending) == 0 {
+		return fmt.Errorf("-only %q matches no row that can be measured here", opts.only)
 	}
 	if err := writeAllocs(opts.profiles); err != nil {
 		return err
 	}
-	printResults(os.Stdout, opts, results)
+	printHeading(os.Stdout, opts)
+	printResults(os.Stdout, proxied)
+	printDeliveries(os.Stdout, opts, delivered)
+	printIsolation(os.Stdout, isolated)
+	printPending(os.Stdout, pending)
 	return nil
+}
+
+// each measures those of the rows that the options ask for.
+func each[Row fmt.Stringer, Result any](opts options, rows []Row, measure func(Row) (Result, error)) (results []Result, err error) {
+	for _, r := range rows {
+		if !opts.only.MatchString(r.String()) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "measuring %s\n", r)
+		result, err := measure(r)
+		if isLeftOut(err) {
+			fmt.Fprintf(os.Stderr, "%s is left out: %v\n", r, err)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r, err)
+		}
+		results = append(results, result)
+	}
+	return results, nil
 }

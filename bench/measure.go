@@ -42,19 +42,35 @@ type tally struct {
 
 // measure starts a row's sites and loads them in turn.
 func measure(opts options, r row, load *load) (result, error) {
-	addrs, stop, err := startCaddy(load.upstream, [...]string{r.a.site, r.b.site})
+	db, err := openDatabase(r.database)
+	if err != nil {
+		return result{}, err
+	}
+	addrs, stop, err := startCaddy(load.upstream, db, r.a.site, r.b.site)
 	if err != nil {
 		return result{}, err
 	}
 	defer stop()
+	for n := range r.subscribed {
+		if _, err := subscribe(addrs[0], resourceID(n), webhook(load.upstream.Webhooks, n)); err != nil {
+			return result{}, err
+		}
+	}
+	conns := opts.conns
+	if r.conns > 0 {
+		conns = r.conns
+	}
 	for i, s := range []side{r.a, r.b} {
 		name := string(rune('a' + i))
-		if err := load.prepare(Target{name, addrs[i], opts.conns, s.requests, s.answer}); err != nil {
+		if err := load.prepare(Target{name, addrs[i], conns, s.requests, s.status(), s.answer}); err != nil {
 			return result{}, fmt.Errorf("connecting to %s: %w", s.site, err)
 		}
 		// fills the pools, and each service's metrics
 		if _, err := load.run(name, opts.slice, true); err != nil {
 			return result{}, fmt.Errorf("warming up %s: %w", s.site, err)
+		}
+		if err := r.settle(); err != nil {
+			return result{}, err
 		}
 	}
 	res := result{row: r}
@@ -66,8 +82,11 @@ func measure(opts options, r row, load *load) (result, error) {
 			order = [...]string{"b", "a", "a", "b"}
 		}
 		for i, name := range order {
-			profile := profileName(opts.profiles, r, name, round*len(order)+i)
+			profile := profileFile(opts.profiles, r.what+" vs "+r.against, name, round*len(order)+i)
 			if err := sides[name].measure(opts, load, name, profile); err != nil {
+				return result{}, err
+			}
+			if err := r.settle(); err != nil {
 				return result{}, err
 			}
 		}
@@ -91,17 +110,11 @@ func (t *tally) requests() float64 { return float64(len(t.latencies)) }
 
 // measure adds one slice.
 func (t *tally) measure(opts options, load *load, name, profile string) error {
-	if profile != "" {
-		f, err := os.Create(profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	end, err := startProfile(profile)
+	if err != nil {
+		return err
 	}
+	defer end()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu := processCPU()
@@ -122,14 +135,34 @@ func (t *tally) measure(opts options, load *load, name, profile string) error {
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 
-// profileName returns the file for one slice's profile, or "". pprof adds up
+// startProfile writes a CPU profile of this process until end is called, if
+// there is a file for it.
+func startProfile(file string) (end func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
+}
+
+// profileFile returns the file for one slice's profile, or "". pprof adds up
 // the profiles of a side when it is given all of them.
-func profileName(dir string, r row, name string, slice int) string {
+func profileFile(dir, row, side string, slice int) string {
 	if dir == "" {
 		return ""
 	}
-	base := notInFileNames.ReplaceAllString(r.what+" vs "+r.against, "-")
-	return filepath.Join(dir, fmt.Sprintf("%s.%s.%02d.prof", base, name, slice))
+	base := notInFileNames.ReplaceAllString(row, "-")
+	return filepath.Join(dir, fmt.Sprintf("%s.%s.%02d.prof", base, side, slice))
 }
 
 // writeAllocs writes what Caddy has allocated since it started.

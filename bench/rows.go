@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 )
 
@@ -18,13 +19,26 @@ type row struct {
 	what, against string
 	a, b          side
 	budget        budget
+
+	database   string // of the site publish_events, or ""
+	subscribed int    // resources with a subscription
+	conns      int    // 0: as many as the command line says
 }
+
+func (r row) String() string { return r.what }
 
 // side is one of the two sites of a row, and the requests that it gets.
 type side struct {
 	site     string // of caddyConfig
 	requests [][]byte
 	answer   int // length of the answer's body
+}
+
+func (s side) status() int {
+	if s.site == siteEvents || s.site == siteAccept {
+		return http.StatusAccepted
+	}
+	return http.StatusOK
 }
 
 // budget is what a row is expected to reach; zero stands for no expectation.
@@ -70,19 +84,20 @@ func allRows() []row {
 		manySmall[i] = get("/connector/" + serviceID(n) + "/small")[0]
 	}
 
-	return []row{
-		{"reverse_proxy, 100 B", "itself (noise)", side{siteProxy, small, smallBody}, side{siteProxyAgain, small, smallBody}, budget{}},
-		{"connector, 1 service, 100 B", "reverse_proxy", side{siteOne, oneSmall, smallBody}, side{siteProxy, small, smallBody}, proxying},
-		{"connector, 1 service, 64 KiB answer", "reverse_proxy", side{siteOne, oneLarge, largeBody}, side{siteProxy, large, largeBody}, proxying},
-		{"connector, 1 service, 64 KiB request", "reverse_proxy", side{siteOne, oneUpload, smallBody}, side{siteProxy, upload, smallBody}, proxying},
-		{"proxy_secret, respond, 100 B", "the site without it", side{siteSecretRespond, small, smallBody}, side{siteRespond, small, smallBody}, checking},
-		{"proxy_secret, reverse_proxy, 100 B", "the site without it", side{siteSecretProxy, small, smallBody}, side{siteProxy, small, smallBody}, checking},
-		{"any_channel, 1 KiB request, HTTP/1.1 service", "reverse_proxy", side{siteChannelHTTP1, throughChannel, smallBody}, side{siteProxyHTTP1, throughChannel, smallBody}, channelling},
-		{"any_channel, 1 KiB request, HTTP/2 service", "reverse_proxy", side{siteChannelHTTP2, throughChannel, smallBody}, side{siteProxyHTTP2, throughChannel, smallBody}, channelling},
-		// last, because what they leave in the metrics makes the collector run less often
-		{"connector, 10,000 services, 100 B", "reverse_proxy", side{siteMany, manySmall, smallBody}, side{siteProxy, small, smallBody}, proxying},
-		{"connector, 10,000 services, 100 B", "connector, 1 service", side{siteMany, manySmall, smallBody}, side{siteOne, oneSmall, smallBody}, asFast},
+	rows := []row{
+		{what: "reverse_proxy, 100 B", against: "itself (noise)", a: side{siteProxy, small, smallBody}, b: side{siteProxyAgain, small, smallBody}, budget: budget{}},
+		{what: "connector, 1 service, 100 B", against: "reverse_proxy", a: side{siteOne, oneSmall, smallBody}, b: side{siteProxy, small, smallBody}, budget: proxying},
+		{what: "connector, 1 service, 64 KiB answer", against: "reverse_proxy", a: side{siteOne, oneLarge, largeBody}, b: side{siteProxy, large, largeBody}, budget: proxying},
+		{what: "connector, 1 service, 64 KiB request", against: "reverse_proxy", a: side{siteOne, oneUpload, smallBody}, b: side{siteProxy, upload, smallBody}, budget: proxying},
+		{what: "proxy_secret, respond, 100 B", against: "the site without it", a: side{siteSecretRespond, small, smallBody}, b: side{siteRespond, small, smallBody}, budget: checking},
+		{what: "proxy_secret, reverse_proxy, 100 B", against: "the site without it", a: side{siteSecretProxy, small, smallBody}, b: side{siteProxy, small, smallBody}, budget: checking},
+		{what: "any_channel, 1 KiB request, HTTP/1.1 service", against: "reverse_proxy", a: side{siteChannelHTTP1, throughChannel, smallBody}, b: side{siteProxyHTTP1, throughChannel, smallBody}, budget: channelling},
+		{what: "any_channel, 1 KiB request, HTTP/2 service", against: "reverse_proxy", a: side{siteChannelHTTP2, throughChannel, smallBody}, b: side{siteProxyHTTP2, throughChannel, smallBody}, budget: channelling},
+		// last of these, because what they leave in the metrics makes the collector run less often
+		{what: "connector, 10,000 services, 100 B", against: "reverse_proxy", a: side{siteMany, manySmall, smallBody}, b: side{siteProxy, small, smallBody}, budget: proxying},
+		{what: "connector, 10,000 services, 100 B", against: "connector, 1 service", a: side{siteMany, manySmall, smallBody}, b: side{siteOne, oneSmall, smallBody}, budget: asFast},
 	}
+	return append(rows, publishRows()...)
 }
 
 // header is what every request brings: a usual client's, and the proof that
@@ -101,9 +116,11 @@ func get(path string) [][]byte {
 	return [][]byte{[]byte("GET " + path + " HTTP/1.1\r\n" + header + "\r\n")}
 }
 
-func post(path string, length int) [][]byte {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, header, length)
-	return [][]byte{append([]byte(head), body(length)...)}
+func post(path string, length int) [][]byte { return [][]byte{postJSON(path, body(length))} }
+
+func postJSON(path string, body []byte) []byte {
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, header, len(body))
+	return append([]byte(head), body...)
 }
 
 // body returns JSON of the given length.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"math"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -63,7 +64,7 @@ func TestReadAnswer(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n": false,
 		"": false,
 	} {
-		err := readAnswer(bufio.NewReader(strings.NewReader(answer)), 2)
+		err := readAnswer(bufio.NewReader(strings.NewReader(answer)), http.StatusOK, 2)
 		if (err == nil) != ok {
 			t.Errorf("readAnswer(%q) = %v", answer, err)
 		}

@@ -11,12 +11,17 @@ import (
 	"time"
 )
 
-// printResults prints two tables: what a client sees, with the budgets, and what
-// a request costs.
-func printResults(out io.Writer, opts options, results []result) {
+func printHeading(out io.Writer, opts options) {
 	fmt.Fprintf(out, "%s, %s/%s, GOMAXPROCS %d, %d connections, %d rounds of 2 × %v a side\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), opts.conns, opts.rounds, opts.slice)
+}
 
+// printResults prints two tables: what a client sees, with the budgets, and what
+// a request costs.
+func printResults(out io.Writer, results []result) {
+	if len(results) == 0 {
+		return
+	}
 	t := newTable(out, "what", "against", "throughput", "middle half", "p50", "p50s in ms", "p99", "p99s in ms", "requests/round", "budget", "")
 	for _, r := range results {
 		t.line(r.what, r.against, ratio(median(r.throughput)), middleHalf(r.throughput),

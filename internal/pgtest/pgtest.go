@@ -1,4 +1,4 @@
-// Package pgtest starts real PostgreSQL servers for tests.
+// Package pgtest starts real PostgreSQL servers for tests and benchmarks.
 package pgtest
 
 import (
@@ -32,7 +32,7 @@ var (
 func Main(m *testing.M) int {
 	defer func() {
 		if shared != nil {
-			shared.remove()
+			shared.Close()
 		}
 	}()
 	return m.Run()
@@ -43,7 +43,7 @@ func Main(m *testing.M) int {
 // machine it skips the test; on CI (CI is set) the test fails.
 func Start(t testing.TB) (dsn string) {
 	t.Helper()
-	sharedOnce.Do(func() { shared, sharedErr = start("-c", "fsync=off", "-c", "full_page_writes=off") })
+	sharedOnce.Do(func() { shared, sharedErr = Open("-c", "fsync=off", "-c", "full_page_writes=off") })
 	if sharedErr != nil {
 		unavailable(t, sharedErr)
 	}
@@ -53,19 +53,20 @@ func Start(t testing.TB) (dsn string) {
 // New starts a durable server for one test, to stop and start it.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s, err := start()
+	s, err := Open()
 	if err != nil {
 		unavailable(t, err)
 	}
-	t.Cleanup(s.remove)
+	t.Cleanup(s.Close)
 	return s
 }
 
-var errNotInstalled = errors.New("PostgreSQL is not installed: there is no initdb and postgres in PATH or /usr/lib/postgresql/*/bin")
+// ErrNotInstalled is what Open returns where there is no PostgreSQL.
+var ErrNotInstalled = errors.New("PostgreSQL is not installed: there is no initdb and postgres in PATH or /usr/lib/postgresql/*/bin")
 
 func unavailable(t testing.TB, err error) {
 	t.Helper()
-	if os.Getenv("CI") == "" && errors.Is(err, errNotInstalled) {
+	if os.Getenv("CI") == "" && errors.Is(err, ErrNotInstalled) {
 		t.Skip(err)
 	}
 	t.Fatal(err)
@@ -79,7 +80,9 @@ type Server struct {
 	process *supervised
 }
 
-func start(options ...string) (*Server, error) {
+// Open starts a server, which is durable unless the options say otherwise. It
+// ends with Close, or with this process.
+func Open(options ...string) (*Server, error) {
 	bin, err := find()
 	if err != nil {
 		return nil, err
@@ -90,11 +93,11 @@ func start(options ...string) (*Server, error) {
 	}
 	s := &Server{dir: dir, bin: bin, options: options}
 	if err := s.initialize(); err != nil {
-		s.remove()
+		s.Close()
 		return nil, err
 	}
 	if err := s.start(); err != nil {
-		s.remove()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -114,7 +117,7 @@ func find() (bin string, err error) {
 			return candidates[i], nil
 		}
 	}
-	return "", errNotInstalled
+	return "", ErrNotInstalled
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
@@ -181,18 +184,27 @@ func (s *Server) DSN(database string) string {
 // Database makes a database and returns its DSN.
 func (s *Server) Database(t testing.TB) (dsn string) {
 	t.Helper()
+	dsn, err := s.NewDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// NewDatabase is Database outside of tests.
+func (s *Server) NewDatabase() (dsn string, err error) {
 	name := fmt.Sprintf("test_%d", databases.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	return s.DSN(name)
+	return s.DSN(name), nil
 }
 
 // Stop ends the server at once, as a crash does: its clients lose their
@@ -212,7 +224,8 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-func (s *Server) remove() {
+// Close stops the server and removes what it has stored.
+func (s *Server) Close() {
 	if s.process != nil {
 		_ = s.process.stop()
 	}
