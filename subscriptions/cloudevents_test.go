@@ -219,4 +219,14 @@ func TestTraceparent(t *testing.T) {
 	if got := kept(event); len(got) != len(sent) {
 		t.Errorf("traced from here: %q", got)
 	}
+	// also where the header does not say so
+	e.load("", strings.Replace(site, "route {", "tracing\nroute {\nrequest_header -Traceparent", 1))
+	if got := kept(event, "Traceparent: "+sent); !strings.HasPrefix(got, traced) || got == sent {
+		t.Errorf("traced, without the header field: %q", got)
+	}
+	// of two, nobody knows which is meant
+	e.load("", strings.Replace(site, "route {", "route {\nrequest_header +Traceparent "+own, 1))
+	if got := kept(event, "Traceparent: "+sent); got != "" {
+		t.Errorf("sent twice: %q", got)
+	}
 }
