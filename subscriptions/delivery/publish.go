@@ -15,8 +15,10 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 			continue
 		}
 		q := e.queue(to)
-		q.ordered = to.Ordered
-		q.setRate(to.Rate)
+		if q.target == nil {
+			q.ordered = to.Ordered
+			q.setRate(to.Rate)
+		}
 		if q.isBehind(now) || !e.hasRoom(q, overhead+size) {
 			continue
 		}
@@ -32,8 +34,7 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 // for all, where nothing was committed.
 func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, deliveries []*Delivery) {
 	e.mu.Lock()
-	var late []*Delivery // for which memory has no place any more
-	var away []string    // those that another node sends
+	var away []string // those that another node sends
 	now := time.Now()
 	for i, to := range recipients {
 		if deliveries != nil && !reserved[i] && !e.Home(to.Subscription) {
@@ -45,19 +46,14 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 			q.reserved--
 			e.hold(q, -1, -overhead-size)
 		}
-		switch committed := deliveries != nil; {
-		case committed && reserved[i] && deliveries[i] != nil && e.running && !q.isBehind(now):
-			e.keep(q, deliveries[i])
-		case committed && reserved[i] && deliveries[i] != nil:
-			late = append(late, deliveries[i])
-		case committed && !reserved[i]:
+		switch {
+		case deliveries == nil:
+		case !reserved[i]:
 			e.wakeAt(q, now)
+		case deliveries[i] != nil:
+			e.keep(q, e.resumed && !q.isOpen() && !(q.ordered && q.isBehind(now)), deliveries[i])
 		}
 		e.advance(q)
-		e.forgetIdle(q, now)
-	}
-	if late != nil {
-		go e.giveBack(late)
 	}
 	e.settle()
 	e.mu.Unlock()
