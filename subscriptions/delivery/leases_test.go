@@ -138,7 +138,7 @@ func TestStopWithoutStore(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if err := w.Start(t.Context()); err == nil {
+		if err := w.Start(w.t.Context()); err == nil {
 			t.Error("it has started without a store")
 		}
 		w.checkIdle()

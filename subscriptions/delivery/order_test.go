@@ -158,9 +158,9 @@ func TestOrderedChanges(t *testing.T) {
 		for i := range 2000 {
 			w.ledger.mu.Lock()
 			target := *w.subscriptions["a"].target
-			target.Ordered = i%2 == 0
-			w.subscriptions["a"].target = &target
 			w.ledger.mu.Unlock()
+			target.Ordered = i%2 == 0
+			w.setTarget("a", &target)
 			w.Changed("a")
 			for range 3 {
 				w.publish("a")

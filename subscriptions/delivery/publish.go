@@ -29,9 +29,10 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 	return reserved
 }
 
-// Offer takes over what has been committed: the delivery for each subscription
-// that has reserved room, and nil for the others, which the store has; or nil
-// for all, where nothing was committed.
+// Offer takes over what has been committed: the deliveries that this node has
+// leased, and nil for the others, which the store has; or nil for all, where
+// nothing was committed. One of an ordered subscription must not be leased, even
+// if there is room, while others before it are not this node's.
 func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, deliveries []*Delivery) {
 	e.mu.Lock()
 	var away []string // those that another node sends
@@ -48,10 +49,12 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 		}
 		switch {
 		case deliveries == nil:
-		case !reserved[i]:
-			e.wakeAt(q, now)
 		case deliveries[i] != nil:
 			e.keep(q, e.resumed && !q.isOpen() && !(q.ordered && q.isBehind(now)), deliveries[i])
+		case e.Home(to.Subscription):
+			e.wakeAt(q, now)
+		default:
+			away = append(away, to.Subscription)
 		}
 		e.advance(q)
 	}
