@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,74 +10,78 @@ const storeRetry = time.Second // after an error of the store
 
 // attempt sends a delivery and hands on what came of it.
 func (e *Engine) attempt(q *queue, d *Delivery) {
-	target, err := e.targetOf(q)
-	if err != nil || target == nil || !e.Home(q.id) { // of a node that is cut off, others take over
-		e.giveUp(q, d, err)
+	target, version, changes, err := e.targetOf(q)
+	switch {
+	case err != nil || target == nil || !e.Home(q.id): // of a node that is cut off, others take over
+		e.giveUp(q, d, storeRetry, err)
+		return
+	case d.ordered && d.version != version:
+		e.giveUp(q, d, 0, nil) // it may have been paused, and the store may have others before this one
 		return
 	}
 	v := send(e.ctx, e.Client, target, d)
 	v.probe = d.probe
 	if e.ctx.Err() != nil && !v.ok {
-		e.giveUp(q, d, nil) // it is the engine that broke it off
+		e.giveUp(q, d, 0, nil) // it is the engine that broke it off
 		return
 	}
 	d.Attempts++
 	d.Tries++
-	v.observe(d)
+	var told *Condition
+	var parked []*Delivery
 	e.mu.Lock()
-	told, parked := e.judge(q, v)
+	if q.changes == changes {
+		told, parked = e.judge(q, v)
+	} else {
+		v.outdated()
+	}
 	q.unstored++
 	e.mu.Unlock()
+	v.observe(d)
 	parked = append(parked, e.report(q, told)...)
 	e.results <- v.result(d)
-	e.giveBack(parked)
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !q.ordered { // one that is waits until the result is stored
+	if !d.ordered { // one that is waits until the result is stored
 		e.freeSlot(q, d)
 	}
+	e.mu.Unlock()
+	e.giveBack(e.ctx, parked)
 }
 
-// giveUp gives a delivery back untried, because its subscription is paused or
-// ended, or the store is away, and all that wait behind it.
-func (e *Engine) giveUp(q *queue, d *Delivery, err error) {
+// giveUp gives a delivery back untried, and all that wait behind it.
+func (e *Engine) giveUp(q *queue, d *Delivery, pause time.Duration, err error) {
 	e.mu.Lock()
 	parked := append(e.park(q), d)
-	e.drop(q, d)
-	q.pauseUntil(time.Now().Add(storeRetry))
-	if err != nil {
-		if e.ctx.Err() == nil {
-			e.Logger.Error("looking up a subscription failed", zap.String("subscription", q.id), zap.Error(err))
-		}
-		e.wakeAt(q, q.paused)
+	q.parked(parked[len(parked)-1:])
+	q.pauseUntil(time.Now().Add(pause))
+	if err != nil && e.ctx.Err() == nil {
+		e.Logger.Error("looking up a subscription failed", zap.String("subscription", q.id), zap.Error(err))
 	}
-	e.mu.Unlock()
-	e.release(context.WithoutCancel(e.ctx), parked)
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.freeSlot(q, d)
+	e.mu.Unlock()
+	e.giveBack(e.ctx, parked)
 }
 
-// targetOf returns where a queue's deliveries go, as the store says it after the
-// last change that this node was told of.
-func (e *Engine) targetOf(q *queue) (*Target, error) {
+// targetOf returns where a queue's deliveries go, and what this node was told
+// about the subscription until then.
+func (e *Engine) targetOf(q *queue) (target *Target, version, changes int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for q.target == nil || q.target.isOver(time.Now()) {
-		version := q.version
+		version = q.version
 		e.mu.Unlock()
-		target, err := e.Store.Target(e.ctx, q.id)
+		target, err = e.Store.Target(e.ctx, q.id)
 		e.mu.Lock()
 		if err != nil {
-			return nil, err
+			return nil, 0, 0, err
 		}
-		if q.version == version {
+		if q.version == version { // else it has changed since
 			if target == nil {
-				return nil, nil
+				return nil, 0, 0, nil
 			}
 			q.setTarget(target)
-			return target, nil
+			return target, q.version, q.changes, nil
 		}
 	}
-	return q.target, nil
+	return q.target, q.version, q.changes, nil
 }

@@ -27,8 +27,11 @@ type Delivery struct {
 	Since        time.Time // when that was
 	Message      *Message
 
-	late  bool // whether the attempt that is made now has a slot for endpoints that fail
-	probe bool // whether it is to find out if the endpoint is there again
+	// of the attempt that is made now:
+	late    bool // whether it has a slot for endpoints that fail
+	probe   bool // whether it is to find out if the endpoint is there again
+	ordered bool // whether it has its slot until its result is stored
+	version int  // what this node was told about the subscription when it began
 }
 
 // size is about the memory that a delivery takes. Those of one event share its

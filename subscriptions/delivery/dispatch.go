@@ -26,7 +26,7 @@ func (e *Engine) queue(of Recipient) *queue {
 
 // forgetIdle forgets a queue that is idle, when its pause and its rate allow.
 func (e *Engine) forgetIdle(q *queue, now time.Time) {
-	if q.isIdle() && !q.rests(now).After(now) && e.queues[q.id] == q {
+	if q.isIdle() && !(e.running && q.rests(now).After(now)) && e.queues[q.id] == q {
 		e.wakeups.set(q, time.Time{})
 		delete(e.queues, q.id)
 	}
@@ -35,10 +35,11 @@ func (e *Engine) forgetIdle(q *queue, now time.Time) {
 // advance puts a queue in line for a slot, has the store asked where it runs
 // dry, plans when it is looked at again, and forgets it where nothing is left.
 func (e *Engine) advance(q *queue) {
+	now := time.Now()
 	if !e.running {
+		e.forgetIdle(q, now)
 		return
 	}
-	now := time.Now()
 	limited := q.limitedFor(now)
 	if e.isReady(q) && limited == 0 {
 		e.lineUp(q)
@@ -108,7 +109,7 @@ func (e *Engine) begin(q *queue, d *Delivery) {
 	if d.late = q.failures > 0; d.late {
 		e.lateInFlight++
 	}
-	d.probe = q.isOpen()
+	d.probe, d.ordered, d.version = q.isOpen(), q.ordered, q.version
 	e.tasks.Go(func() { e.attempt(q, d) })
 }
 
@@ -154,10 +155,12 @@ func (e *Engine) wakeDue() {
 // refill asks the store for deliveries of a queue that are due.
 func (e *Engine) refill(q *queue) {
 	switch {
-	case q.refilling:
+	case q.refilling || q.returning > 0:
 		return
 	case !e.Home(q.id):
 		q.due = time.Time{}
+		id := q.id
+		e.tasks.Go(func() { e.Tell([]string{id}) })
 		return
 	}
 	limit, size, ok := e.claimable(q)
@@ -171,17 +174,20 @@ func (e *Engine) refill(q *queue) {
 	q.refilling = true
 	q.due = time.Time{}
 	e.hold(q, limit.Deliveries, size)
+	returns := q.returns
 	e.tasks.Go(func() {
 		claimed, next, err := e.claim(q, limit)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.hold(q, -limit.Deliveries, -size)
-		e.refilled(q, claimed, next, err)
+		overtakes := q.ordered && q.returns != returns // something before it has gone back meanwhile
+		e.keep(q, !overtakes, claimed...)
+		e.refilled(q, len(claimed), next, err)
 	})
 }
 
-// refilled takes what the store gave, and when it has more.
-func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err error) {
+// refilled takes when the store has more.
+func (e *Engine) refilled(q *queue, claimed int, next time.Time, err error) {
 	q.refilling = false
 	now := time.Now()
 	soon := now.Add(clockSlack)
@@ -191,15 +197,9 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 			e.Logger.Error("taking up deliveries failed", zap.String("subscription", q.id), zap.Error(err))
 		}
 		next = now.Add(storeRetry)
-	case len(claimed) == 0 && !next.IsZero() && next.Before(soon):
+	case claimed == 0 && !next.IsZero() && next.Before(soon):
 		next = soon // by the database's clock it is not due yet
 	}
-	if len(claimed) > 0 && (!e.running || q.paused.After(now)) {
-		tooLate := claimed
-		e.tasks.Go(func() { e.giveBack(tooLate) })
-		claimed = nil
-	}
-	e.keep(q, claimed...)
 	if !next.IsZero() {
 		e.wakeAt(q, next)
 	}
@@ -209,7 +209,7 @@ func (e *Engine) refilled(q *queue, claimed []*Delivery, next time.Time, err err
 
 // claim asks the store, unless the subscription is paused or has ended.
 func (e *Engine) claim(q *queue, limit Limit) ([]*Delivery, time.Time, error) {
-	target, err := e.targetOf(q)
+	target, _, _, err := e.targetOf(q)
 	if err != nil || target == nil {
 		return nil, time.Time{}, err
 	}

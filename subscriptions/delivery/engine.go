@@ -51,6 +51,8 @@ type Engine struct {
 	wakeups   wakeups
 	timer     *time.Timer
 
+	unreleased []*Delivery // whose leases could not be ended before the engine stopped
+
 	results  chan Result
 	tasks    sync.WaitGroup // attempts and refills
 	finished chan struct{}  // when the last result is stored
@@ -92,6 +94,10 @@ func (e *Engine) Running() bool {
 // Start takes up what waits in the store. It must not run already.
 func (e *Engine) Start(ctx context.Context) error {
 	e.mu.Lock()
+	if err := e.releaseOld(ctx); err != nil {
+		e.mu.Unlock()
+		return err
+	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.results = make(chan Result, e.InFlight)
 	e.finished = make(chan struct{})
@@ -119,6 +125,9 @@ func (e *Engine) Resume(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.running {
+		return nil
+	}
 	for _, due := range waiting {
 		if e.Home(due.Subscription) {
 			e.wakeAt(e.queue(due.Recipient), due.At)
@@ -135,26 +144,27 @@ func (e *Engine) Rebalance(ctx context.Context) error {
 	var away []string
 	e.mu.Lock()
 	for id, q := range e.queues {
-		if e.Home(id) {
+		if e.Home(id) || q.isIdle() {
 			continue
 		}
-		if q.isIdle() {
-			continue
+		if len(q.items) == 0 { // else it is told when they are released
+			away = append(away, id)
 		}
-		away = append(away, id)
 		parked = append(parked, e.park(q)...)
 		e.wakeups.set(q, time.Time{})
-		q.due = time.Time{}
-		e.forgetIdle(q, time.Now())
+		q.due, q.paused, q.limiter = time.Time{}, time.Time{}, nil
+		e.advance(q)
 	}
+	e.returnLater(parked)
 	e.mu.Unlock()
-	e.release(ctx, parked)
-	e.Tell(away)
+	if away != nil {
+		e.Tell(away)
+	}
 	return e.Resume(ctx)
 }
 
 // Stop ends what is under way and gives back what was not tried. Attempts that
-// have begun may end, until the context does.
+// have begun may end, and what came of them be stored, until the context does.
 func (e *Engine) Stop(ctx context.Context) {
 	e.mu.Lock()
 	if !e.running {
@@ -163,48 +173,33 @@ func (e *Engine) Stop(ctx context.Context) {
 	}
 	e.running, e.resumed = false, false
 	e.timer.Stop()
+	e.lines, e.hungry, e.wakeups = lines{}, nil, nil
 	var untried []*Delivery
 	for _, q := range e.queues {
+		q.line, q.place, q.hungry = nil, nil, false
+		q.wakeup, q.index = time.Time{}, -1
 		untried = append(untried, e.park(q)...)
 	}
-	e.lines, e.hungry, e.wakeups = lines{}, nil, nil
 	e.mu.Unlock()
 
 	ended := context.AfterFunc(ctx, e.cancel)
+	defer ended()
+	e.giveBack(e.ctx, untried)
 	e.tasks.Wait()
-	ended()
 	close(e.results)
 	<-e.finished
 	e.cancel()
-	e.release(context.WithoutCancel(ctx), untried)
-	e.mu.Lock()
-	e.queues = make(map[string]*queue)
-	e.held, e.heldBytes, e.inFlight, e.lateInFlight = 0, 0, 0, 0
-	e.mu.Unlock()
-}
 
-// release gives deliveries back to the store.
-func (e *Engine) release(ctx context.Context, deliveries []*Delivery) {
-	if len(deliveries) == 0 {
-		return
-	}
-	if err := e.Store.Release(ctx, deliveries); err != nil {
-		e.Logger.Error("giving deliveries back failed", zap.Error(err), zap.Int("deliveries", len(deliveries)))
-	}
-}
-
-// giveBack is release for deliveries that are to be sent later.
-func (e *Engine) giveBack(deliveries []*Delivery) {
-	if len(deliveries) == 0 {
-		return
-	}
-	e.release(context.Background(), deliveries)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, d := range deliveries {
-		e.wakeAt(e.queue(Recipient{Subscription: d.Subscription}), time.Now())
+	for id, q := range e.queues {
+		if q.reserved == 0 && q.returning == 0 {
+			delete(e.queues, id)
+			continue
+		}
+		// a publisher has it, still
+		*q = queue{id: id, ordered: q.ordered, index: -1, heldBytes: q.heldBytes, reserved: q.reserved, returning: q.returning}
 	}
-	e.settle()
 }
 
 // Look has a subscription's deliveries looked for that another node has stored.
@@ -224,7 +219,8 @@ func (e *Engine) Changed(subscription string) {
 		return
 	}
 	q := e.queue(Recipient{Subscription: subscription})
-	q.forgetTarget()
+	e.outdate(q)
+	q.changes++
 	q.forgetFailures() // what is still true of it, the store knows
 	q.paused = time.Time{}
 	e.wakeAt(q, time.Now())
@@ -235,7 +231,20 @@ func (e *Engine) Changed(subscription string) {
 func (e *Engine) AllChanged() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.running {
+		return
+	}
 	for _, q := range e.queues {
-		q.forgetTarget()
+		e.outdate(q)
+	}
+}
+
+// outdate has a queue's target asked for anew. If it is ordered, so are its
+// deliveries: while it was paused, others before them may have come to wait in
+// the store.
+func (e *Engine) outdate(q *queue) {
+	q.forgetTarget()
+	if q.ordered {
+		e.returnLater(e.park(q))
 	}
 }

@@ -39,32 +39,24 @@ func (e *Engine) gather(first Result) []Result {
 	return batch
 }
 
-// store stores results, however long the store is away: what is not stored would
-// be sent again.
+// store stores results, and draws conclusions.
 func (e *Engine) store(batch []Result) {
-	for {
-		err := e.Store.Finish(context.WithoutCancel(e.ctx), batch)
-		if err == nil {
-			break
-		}
-		e.Logger.Error("storing what was sent failed", zap.Error(err), zap.Int("deliveries", len(batch)))
-		select {
-		case <-e.ctx.Done():
-			return // their leases end with this node
-		case <-time.After(storeRetry):
-		}
-	}
+	stored := e.save(batch)
 	var parked []*Delivery
 	var away []string // those that another node sends now
 	e.mu.Lock()
 	for _, result := range batch {
 		d := result.Delivery
-		q := e.queue(Recipient{Subscription: d.Subscription})
+		q := e.queues[d.Subscription]
 		e.drop(q, d)
 		q.unstored--
-		if result.State == Pending {
-			if q.ordered && result.Due.After(q.paused) { // nothing overtakes it
-				q.paused = result.Due
+		switch {
+		case !stored:
+			e.unreleased = append(e.unreleased, d)
+		case result.State == Pending:
+			if q.ordered { // nothing overtakes it
+				q.pauseUntil(result.Due)
+				q.returns++
 				parked = append(parked, e.park(q)...)
 			}
 			if e.Home(q.id) {
@@ -73,16 +65,33 @@ func (e *Engine) store(batch []Result) {
 				away = append(away, q.id)
 			}
 		}
-		if q.ordered {
+		if d.ordered {
 			e.freeSlot(q, d)
 		} else {
 			e.advance(q)
 		}
 	}
+	e.returnLater(parked)
 	e.settle()
 	e.mu.Unlock()
-	e.giveBack(parked)
 	if away != nil {
 		e.Tell(away)
+	}
+}
+
+// save stores results, however long the store is away: what is not stored is
+// sent again. It reports whether it could before the engine had to stop.
+func (e *Engine) save(batch []Result) bool {
+	for {
+		err := e.Store.Finish(context.WithoutCancel(e.ctx), batch)
+		if err == nil {
+			return true
+		}
+		e.Logger.Error("storing what was sent failed", zap.Error(err), zap.Int("deliveries", len(batch)))
+		select {
+		case <-e.ctx.Done():
+			return false
+		case <-time.After(storeRetry):
+		}
 	}
 }

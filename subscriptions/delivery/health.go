@@ -57,6 +57,15 @@ func (e *Engine) judge(q *queue, v verdict) (told *Condition, parked []*Delivery
 	return told, parked
 }
 
+// outdated is for an answer of a target that the subscription has no more: what
+// it says of the endpoint does not count.
+func (v *verdict) outdated() {
+	if v.gone {
+		v.gone, v.attempt.Error = false, "status"
+	}
+	v.pause = 0
+}
+
 // succeeded has what waits sent, if the endpoint was only probed.
 func (e *Engine) succeeded(q *queue, now time.Time) (told *Condition) {
 	if q.isOpen() {

@@ -35,22 +35,18 @@ func (e *Engine) drop(q *queue, deliveries ...*Delivery) {
 	}
 }
 
-// keep puts deliveries at the end of a queue.
-func (e *Engine) keep(q *queue, deliveries ...*Delivery) {
+// keep puts deliveries at the end of a queue, or has those given back that must
+// not be sent now.
+func (e *Engine) keep(q *queue, sendable bool, deliveries ...*Delivery) {
 	for _, d := range deliveries {
 		e.hold(q, 1, d.size())
 	}
-	q.items = append(q.items, deliveries...)
-}
-
-// park takes what a queue has in memory out of it. The caller gives it back to
-// the store.
-func (e *Engine) park(q *queue) []*Delivery {
-	items := q.items
-	q.items = nil
-	q.leaveLine()
-	e.drop(q, items...)
-	return items
+	if sendable && e.running && e.Home(q.id) && !q.paused.After(time.Now()) {
+		q.items = append(q.items, deliveries...)
+		return
+	}
+	q.parked(deliveries)
+	e.returnLater(deliveries)
 }
 
 // share returns how much of one kind of memory a queue may have.
@@ -106,7 +102,7 @@ func (e *Engine) claimable(q *queue) (limit Limit, size int, ok bool) {
 func (e *Engine) feed() {
 	for n := len(e.hungry); e.running && n > 0; n-- {
 		q := e.hungry[0]
-		if _, _, ok := e.claimable(q); !ok && q.isDue(time.Now()) {
+		if _, _, ok := e.claimable(q); !ok && q.heldBytes == 0 && q.isDue(time.Now()) {
 			return
 		}
 		e.hungry[0] = nil

@@ -15,8 +15,10 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 			continue
 		}
 		q := e.queue(to)
-		q.ordered = to.Ordered
-		q.setRate(to.Rate)
+		if q.target == nil {
+			q.ordered = to.Ordered
+			q.setRate(to.Rate)
+		}
 		if q.isBehind(now) || !e.hasRoom(q, overhead+size) {
 			continue
 		}
@@ -27,13 +29,13 @@ func (e *Engine) Reserve(recipients []Recipient, size int) []bool {
 	return reserved
 }
 
-// Offer takes over what has been committed: the delivery for each subscription
-// that has reserved room, and nil for the others, which the store has; or nil
-// for all, where nothing was committed.
+// Offer takes over what has been committed: the deliveries that this node has
+// leased, and nil for the others, which the store has; or nil for all, where
+// nothing was committed. One of an ordered subscription must not be leased, even
+// if there is room, while others before it are not this node's.
 func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, deliveries []*Delivery) {
 	e.mu.Lock()
-	var late []*Delivery // for which memory has no place any more
-	var away []string    // those that another node sends
+	var away []string // those that another node sends
 	now := time.Now()
 	for i, to := range recipients {
 		if deliveries != nil && !reserved[i] && !e.Home(to.Subscription) {
@@ -45,19 +47,16 @@ func (e *Engine) Offer(recipients []Recipient, size int, reserved []bool, delive
 			q.reserved--
 			e.hold(q, -1, -overhead-size)
 		}
-		switch committed := deliveries != nil; {
-		case committed && reserved[i] && deliveries[i] != nil && e.running && !q.isBehind(now):
-			e.keep(q, deliveries[i])
-		case committed && reserved[i] && deliveries[i] != nil:
-			late = append(late, deliveries[i])
-		case committed && !reserved[i]:
+		switch {
+		case deliveries == nil:
+		case deliveries[i] != nil:
+			e.keep(q, e.resumed && !q.isOpen() && !(q.ordered && q.isBehind(now)), deliveries[i])
+		case e.Home(to.Subscription):
 			e.wakeAt(q, now)
+		default:
+			away = append(away, to.Subscription)
 		}
 		e.advance(q)
-		e.forgetIdle(q, now)
-	}
-	if late != nil {
-		go e.giveBack(late)
 	}
 	e.settle()
 	e.mu.Unlock()

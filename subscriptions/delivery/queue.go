@@ -14,6 +14,8 @@ type queue struct {
 
 	heldBytes int  // of the engine's, those of this queue
 	reserved  int  // room for deliveries that are being committed
+	returning int  // deliveries that are being given back to the store
+	returns   int  // counts what has gone back
 	inFlight  int  // attempts that have not ended
 	unstored  int  // attempts whose results are not stored
 	refilling bool // whether the store is being asked
@@ -33,6 +35,7 @@ type queue struct {
 
 	target  *Target // nil until it is asked for
 	version int     // counts what this node was told about the subscription
+	changes int     // those of them that changed it
 	ordered bool    // as the target last said
 
 	failures     int       // attempts that failed, in a row
@@ -44,7 +47,8 @@ type queue struct {
 
 // isIdle reports whether the queue has nothing to do.
 func (q *queue) isIdle() bool {
-	return len(q.items) == 0 && q.reserved == 0 && q.inFlight == 0 && q.unstored == 0 && !q.refilling && q.due.IsZero()
+	return len(q.items) == 0 && q.reserved == 0 && q.returning == 0 && q.inFlight == 0 && q.unstored == 0 &&
+		!q.refilling && q.due.IsZero()
 }
 
 // rests returns until when the queue is to be remembered, even if it is idle: for
@@ -65,7 +69,8 @@ func (q *queue) isDue(now time.Time) bool {
 // isBehind reports whether what is published now must queue up in the store,
 // behind what is there.
 func (q *queue) isBehind(now time.Time) bool {
-	return q.refilling || q.isOpen() || q.paused.After(now) || !q.due.IsZero() && (q.ordered || !q.due.After(now))
+	return q.refilling || q.returning > 0 || q.isOpen() || q.paused.After(now) ||
+		!q.due.IsZero() && (q.ordered || !q.due.After(now))
 }
 
 // pauseUntil has the endpoint left alone at least until then.

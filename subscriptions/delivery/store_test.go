@@ -23,7 +23,8 @@ type row struct {
 // subscription is what a store knows of one.
 type subscription struct {
 	target *Target // nil while it is paused, or when it has ended
-	rows   []*row  // by id; those that are not pending any more are dropped now and then
+	to     Recipient
+	rows   []*row // by id; those that are not pending any more are dropped now and then
 }
 
 // ledger is the database that the stores of all nodes of a test share. It checks
@@ -101,7 +102,7 @@ func (s *store) call(ctx context.Context, method string, do func()) error {
 
 func (s *store) Waiting(ctx context.Context) (waiting []Due, err error) {
 	err = s.call(ctx, "Waiting", func() {
-		for id, sub := range s.subscriptions {
+		for _, sub := range s.subscriptions {
 			var at time.Time
 			for _, r := range sub.rows {
 				if r.state == Pending && r.node == "" && (at.IsZero() || r.due.Before(at)) {
@@ -109,11 +110,7 @@ func (s *store) Waiting(ctx context.Context) (waiting []Due, err error) {
 				}
 			}
 			if !at.IsZero() {
-				to := Recipient{Subscription: id}
-				if sub.target != nil {
-					to.Ordered, to.Rate = sub.target.Ordered, sub.target.Rate
-				}
-				waiting = append(waiting, Due{Recipient: to, At: at})
+				waiting = append(waiting, Due{Recipient: sub.to, At: at})
 			}
 		}
 	})
@@ -315,5 +312,8 @@ func (s *ledger) setTarget(id string, target *Target) {
 	if s.subscriptions[id] == nil {
 		s.subscriptions[id] = new(subscription)
 	}
-	s.subscriptions[id].target = target
+	sub := s.subscriptions[id]
+	if sub.target = target; target != nil {
+		sub.to = Recipient{Subscription: id, Ordered: target.Ordered, Rate: target.Rate}
+	}
 }

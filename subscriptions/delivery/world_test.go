@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,13 +230,11 @@ func (w *world) publishSize(size int, to ...string) string {
 	message := &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: body[:size]}
 	deliveries := make([]*Delivery, len(to))
 	for i, id := range to {
-		node := ""
-		if reserved[i] {
-			node = w.Node
+		if !reserved[i] || recipients[i].Ordered && w.hasOthers(id) {
+			w.insert(id, message, "")
+			continue
 		}
-		if d := w.insert(id, message, node); reserved[i] {
-			deliveries[i] = d
-		}
+		deliveries[i] = w.insert(id, message, w.Node)
 	}
 	w.ledger.mu.Unlock()
 	if w.commit != nil {
@@ -245,14 +244,17 @@ func (w *world) publishSize(size int, to ...string) string {
 	return message.EventID
 }
 
+// hasOthers reports whether there are deliveries of a subscription that this
+// node has not: what is published to an ordered one then queues up behind them.
+// The ledger is locked.
+func (w *world) hasOthers(id string) bool {
+	return slices.ContainsFunc(w.subscriptions[id].rows, func(r *row) bool { return r.state == Pending && r.node != w.Node })
+}
+
 func (w *world) recipient(id string) Recipient {
 	w.ledger.mu.Lock()
 	defer w.ledger.mu.Unlock()
-	to := Recipient{Subscription: id}
-	if target := w.subscriptions[id].target; target != nil {
-		to.Ordered, to.Rate = target.Ordered, target.Rate
-	}
-	return to
+	return w.subscriptions[id].to
 }
 
 var body [1 << 20]byte // all events' are parts of it

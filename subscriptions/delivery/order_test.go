@@ -1,0 +1,190 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// number is an event's place in the order of publishing.
+func (s start) number() (n int) {
+	fmt.Sscanf(s.event, "evt_%d", &n)
+	return n
+}
+
+// checkOrder checks that an endpoint got one event after the other, none before
+// one that had been published before.
+func (w *world) checkOrder(to *endpoint) {
+	w.t.Helper()
+	starts := w.seen(to)
+	for i := 1; i < len(starts); i++ {
+		if starts[i].number() < starts[i-1].number() {
+			w.t.Errorf("%s, published before %s, came after it, at %v", starts[i].event, starts[i-1].event, starts[i].at)
+			return
+		}
+	}
+	if to.most > 1 {
+		w.t.Errorf("%d at a time", to.most)
+	}
+}
+
+func milliseconds(most int) time.Duration {
+	return time.Duration(rand.IntN(most*1000+1)) * time.Microsecond
+}
+
+// Order holds while an endpoint fails, asks to be left alone, is changed, and
+// while the store takes its time.
+func TestOrder(t *testing.T) {
+	for _, slowest := range []int{0, 20, 1000, 20_000} { // milliseconds that the store takes at most
+		for range 10 {
+			run(t, Config{}, func(w *world) { order(w, slowest) })
+		}
+	}
+}
+
+func order(w *world, slowest int) {
+	w.store.latency = func(string) time.Duration { return milliseconds(slowest) }
+	w.commit = func() time.Duration { return milliseconds(slowest) }
+	failures := 60
+	to := w.subscribe("a", Target{Ordered: true}, func(n int, ctx context.Context) (int, http.Header) {
+		wait(ctx, milliseconds(30))
+		if failures > 0 && n%3 == 0 {
+			failures--
+			return []int{500, 503}[n%2], http.Header{"Retry-After": {fmt.Sprint(rand.IntN(20))}}
+		}
+		return 200, nil
+	})
+	w.backlog("a", 300, 2)
+	w.Changed("a")
+	const published = 500
+	for i := range published {
+		w.publish("a")
+		time.Sleep(milliseconds(400))
+		if i%10 == 0 {
+			go w.Changed("a") // as from another request
+		}
+	}
+	w.ended(300 * time.Hour)
+	w.checkOrder(to)
+	if n := w.count("a")[Delivered]; n != 300+published {
+		w.t.Errorf("%d delivered", n)
+	}
+	w.until(time.Hour, func() bool { return !w.remembers("a") })
+}
+
+// remembers reports whether the engine has a queue.
+func (w *world) remembers(id string) bool {
+	w.Engine.mu.Lock()
+	defer w.Engine.mu.Unlock()
+	return w.queues[id] != nil
+}
+
+// What the store gives late is not sent before what has gone back meanwhile.
+func TestOrderOfWhatIsClaimedLate(t *testing.T) {
+	for _, claim := range []time.Duration{2 * time.Second, 20 * time.Second} {
+		run(t, Config{}, func(w *world) {
+			claims := 0
+			w.store.latency = func(method string) time.Duration {
+				if method != "Claim" {
+					return 0
+				}
+				if claims++; claims == 3 || claims == 4 { // the question and the answer of the second one
+					return claim / 2
+				}
+				return 0
+			}
+			to := w.subscribe("a", Target{Ordered: true}, func(n int, ctx context.Context) (int, http.Header) {
+				wait(ctx, 10*time.Millisecond)
+				if n == 140 { // while the second claim is under way
+					return 500, nil
+				}
+				return 200, nil
+			})
+			w.backlog("a", 300, 2)
+			w.Changed("a")
+			w.until(time.Minute, func() bool { return len(w.seen(to)) == 140 })
+			if n := w.called("Claim"); n != 2 {
+				t.Errorf("%d claims", n)
+			}
+			time.Sleep(time.Second)
+			w.Changed("a")
+			w.ended(time.Hour)
+			w.checkOrder(to)
+		})
+	}
+}
+
+// Nor is what is being given back overtaken by what is published, or claimed.
+func TestOrderOfWhatIsGivenBack(t *testing.T) {
+	for _, release := range []time.Duration{time.Second, 20 * time.Second} {
+		run(t, Config{}, func(w *world) {
+			w.store.latency = func(method string) time.Duration {
+				if method == "Release" {
+					return release / 2
+				}
+				return 0
+			}
+			to := w.subscribe("a", Target{Ordered: true}, func(n int, ctx context.Context) (int, http.Header) {
+				wait(ctx, 100*time.Millisecond)
+				return []int{0, 500, 200}[min(n, 2)], nil
+			})
+			for range 100 {
+				w.publish("a")
+			}
+			for range 40 {
+				time.Sleep(release / 20)
+				w.publish("a")
+				w.Changed("a")
+			}
+			w.ended(time.Hour)
+			w.checkOrder(to)
+		})
+	}
+}
+
+// A subscription may become ordered, or cease to be, at any time. No slot is
+// lost by it.
+func TestOrderedChanges(t *testing.T) {
+	run(t, Config{InFlight: 12}, func(w *world) {
+		w.store.latency = func(string) time.Duration { return milliseconds(10) }
+		w.commit = func() time.Duration { return milliseconds(10) }
+		w.subscribe("a", Target{}, func(_ int, ctx context.Context) (int, http.Header) {
+			wait(ctx, milliseconds(50))
+			return 200, nil
+		})
+		for i := range 2000 {
+			w.ledger.mu.Lock()
+			target := *w.subscriptions["a"].target
+			w.ledger.mu.Unlock()
+			target.Ordered = i%2 == 0
+			w.setTarget("a", &target)
+			w.Changed("a")
+			for range 3 {
+				w.publish("a")
+			}
+		}
+		w.ended(time.Hour)
+		time.Sleep(time.Minute)
+		w.checkIdle()
+	})
+}
+
+// A delivery that is dead, or delivered after all, lets the next ones go.
+func TestOrderAfterDeath(t *testing.T) {
+	run(t, Config{}, func(w *world) {
+		to := w.subscribe("a", Target{Ordered: true}, nil)
+		to.answer = w.failOnly(to, "evt_0")
+		for range 10 {
+			w.publish("a")
+		}
+		w.ended(100 * time.Hour)
+		w.checkOrder(to)
+		if got := w.count("a"); got[Dead] != 1 || got[Delivered] != 9 {
+			t.Errorf("%v", got)
+		}
+		w.checkSchedule(to, "evt_0", w.rows[1].Since)
+	})
+}
