@@ -57,6 +57,8 @@ type Target struct {
 	Flat    bool // whether the data alone is the body
 	Rate    int  // the most deliveries a second; 0 for any
 
+	Until time.Time // when it must be asked for anew; zero for never
+
 	FailingSince time.Time // zero unless it fails
 	Warnings     int       // that its owner had since then
 }
