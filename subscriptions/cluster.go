@@ -19,6 +19,7 @@ type cluster struct {
 
 	nodes    atomic.Pointer[[]string]
 	lastBeat atomic.Int64 // microseconds since 1970, by this node's clock
+	returned atomic.Int64 // when it beat again after it could not
 	session  atomic.Bool  // whether others would see its session with the database end
 }
 
@@ -49,6 +50,16 @@ func (c *cluster) silent() bool {
 		limit = heartbeat + time.Second
 	}
 	return time.Since(time.UnixMicro(c.lastBeat.Load())) > limit
+}
+
+// mayBury reports whether this node would know whether others live: who could not
+// beat itself gives them time, as they may just be coming back with the database.
+func (c *cluster) mayBury(at time.Time) bool {
+	last := c.lastBeat.Load()
+	if last != 0 && at.Sub(time.UnixMicro(last)) > sessionTimeout {
+		c.returned.Store(micros(at))
+	}
+	return at.Sub(time.UnixMicro(c.returned.Load())) > sessionTimeout
 }
 
 // homeOf chooses a node by rendezvous hashing: when one comes or goes, only its

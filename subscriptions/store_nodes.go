@@ -38,13 +38,16 @@ type census struct {
 // database that only one process uses, of all others. The first one of an engine
 // also ends those that it had before it was stopped.
 func (q *queue) beat(ctx context.Context, first bool) (found census, err error) {
+	mayBury := first || q.cluster.mayBury(time.Now())
 	err = q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
-		if err := q.bury(ctx, tx, now); err != nil {
-			return err
+		if mayBury {
+			if err := q.bury(ctx, tx, now); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO connector_nodes (id, seen) VALUES ($1, $2)
 			ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`, q.node, now); err != nil {
