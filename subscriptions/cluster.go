@@ -19,6 +19,8 @@ type cluster struct {
 
 	nodes    atomic.Pointer[[]string]
 	lastBeat atomic.Int64 // microseconds since 1970, by this node's clock
+	returned atomic.Int64 // when it beat again after it could not
+	session  atomic.Bool  // whether others would see its session with the database end
 }
 
 func newCluster(db *datastore.DB, node string) *cluster {
@@ -31,7 +33,7 @@ func (c *cluster) isHome(subscription string) bool {
 	if c.alone {
 		return true
 	}
-	if time.Since(time.UnixMicro(c.lastBeat.Load())) > nodeTimeout-heartbeat {
+	if c.silent() {
 		return false
 	}
 	nodes := c.nodes.Load()
@@ -39,6 +41,25 @@ func (c *cluster) isHome(subscription string) bool {
 		return true
 	}
 	return homeOf(subscription, *nodes) == c.node
+}
+
+// silent reports whether others may soon take this node for dead.
+func (c *cluster) silent() bool {
+	limit := nodeTimeout - heartbeat
+	if !c.session.Load() {
+		limit = heartbeat + time.Second
+	}
+	return time.Since(time.UnixMicro(c.lastBeat.Load())) > limit
+}
+
+// mayBury reports whether this node would know whether others live: who could not
+// beat itself gives them time, as they may just be coming back with the database.
+func (c *cluster) mayBury(at time.Time) bool {
+	last := c.lastBeat.Load()
+	if last != 0 && at.Sub(time.UnixMicro(last)) > sessionTimeout {
+		c.returned.Store(micros(at))
+	}
+	return at.Sub(time.UnixMicro(c.returned.Load())) > sessionTimeout
 }
 
 // homeOf chooses a node by rendezvous hashing: when one comes or goes, only its
@@ -70,7 +91,7 @@ func mix(h uint64) uint64 {
 func (c *cluster) seen(nodes []string, at time.Time) (changed bool) {
 	slices.Sort(nodes)
 	before := c.nodes.Swap(&nodes)
-	stale := time.Since(time.UnixMicro(c.lastBeat.Load())) > nodeTimeout-heartbeat
+	stale := c.silent()
 	c.lastBeat.Store(micros(at))
 	return before == nil || stale || !slices.Equal(*before, nodes)
 }

@@ -154,7 +154,7 @@ func (s *sharedEngine) start(ctx context.Context) error {
 // ends.
 func (s *sharedEngine) watch(ctx context.Context) {
 	look := make(chan struct{}, 1)
-	ears := &listener{db: s.store.db, node: s.Node, engine: s.Engine, nodes: func() {
+	ears := &listener{db: s.store.db, cluster: s.leases.cluster, engine: s.Engine, nodes: func() {
 		select {
 		case look <- struct{}{}:
 		default:

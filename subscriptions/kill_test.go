@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,42 +13,63 @@ import (
 	"github.com/f737063d/caddy-connector/internal/pgtest"
 )
 
-// kills is how often the process is killed in a test; set KILLS for more.
-var kills = 3
+// kills is how often the process is ended in a test; set KILLS for more.
+func kills(t *testing.T) int {
+	n := 2
+	if given := os.Getenv("KILLS"); given != "" {
+		if _, err := fmt.Sscan(given, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// eachStore runs a test with a child on each database, both durable.
+func eachStore(t *testing.T, test func(t *testing.T, c *child)) {
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, newChild(t, "database sqlite "+filepath.Join(t.TempDir(), "connector.db")))
+	})
+	t.Run("postgres", func(t *testing.T) { test(t, newChild(t, inPostgres(t, pgtest.New(t).Database(t)))) })
+}
+
+// inPostgres returns the options of a connector for a database.
+func inPostgres(t *testing.T, dsn string) string {
+	t.Setenv("DELIVER_DSN", dsn)
+	t.Setenv("DELIVER_KEYS", datastore.NewKey())
+	return "database postgres {env.DELIVER_DSN}\n\t\tencryption_keys {env.DELIVER_KEYS}"
+}
 
 // A process that is killed under load, and restarted, loses no event that it has
 // acknowledged.
 func TestKill(t *testing.T) {
-	if n := os.Getenv("KILLS"); n != "" {
-		if _, err := fmt.Sscan(n, &kills); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Run("sqlite", func(t *testing.T) { kill(t, "database sqlite "+filepath.Join(t.TempDir(), "connector.db")) })
-	t.Run("postgres", func(t *testing.T) {
-		t.Setenv("DELIVER_DSN", pgtest.New(t).Database(t))
-		t.Setenv("DELIVER_KEYS", datastore.NewKey())
-		kill(t, "database postgres {env.DELIVER_DSN}\n\t\tencryption_keys {env.DELIVER_KEYS}")
+	eachStore(t, func(t *testing.T, c *child) {
+		underLoad(t, c, kills(t), func() {
+			c.kill()
+			c.start()
+		})
 	})
 }
 
-func kill(t *testing.T, database string) {
-	e := &edge{t: t, addr: freeAddr(t)}
-	config, err := adapt(fmt.Sprintf("{\n\tadmin off\n\tpersist_config off\n\tstorage file_system %s\n\tauto_https off\n\tlog default {\n\t\tlevel ERROR\n\t}\n"+
-		"\tconnector {\n\t\t%s\n\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\nhttp://%s {\n\t%s\n}\n", t.TempDir(), database, e.addr, site))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	hook := newReceiver(t, nil)
-	child := startChild(t, e, file)
-	e.subscribe("alice", "proj1", "target_url", hook.URL).is(t, 201, "")
+// One that is stopped and restarted does not send anything twice either.
+func TestRestart(t *testing.T) {
+	eachStore(t, func(t *testing.T, c *child) {
+		twice := underLoad(t, c, max(kills(t)/4, 2), func() {
+			c.stop()
+			c.start()
+		})
+		if twice > 0 {
+			t.Errorf("%d events arrived again", twice)
+		}
+	})
+}
 
+// underLoad ends a child so many times while others publish. It returns how many
+// events arrived twice.
+func underLoad(t *testing.T, c *child, rounds int, end func()) (twice int) {
+	hook := newReceiver(t, nil)
+	c.subscribe("alice", "proj1", "target_url", hook.URL)
 	var acknowledged sync.Map
-	for round := range kills {
+	for round := range rounds {
 		stop := make(chan struct{})
 		var publishers sync.WaitGroup
 		for publisher := range 8 {
@@ -63,84 +82,29 @@ func kill(t *testing.T, database string) {
 					}
 					id := fmt.Sprintf("evt_%d-%d-%d", round, publisher, n)
 					body := fmt.Sprintf(`{"id":%q,"type":"task.create","resource_id":"proj1","data":{}}`, id)
-					if status, _ := e.try("POST", "/events", body); status == 202 {
+					if status, _ := c.try("POST", "/events", body); status == http.StatusAccepted {
 						acknowledged.Store(id, true)
+					} else {
+						time.Sleep(5 * time.Millisecond) // it is away
 					}
 				}
 			})
 		}
 		time.Sleep(300 * time.Millisecond)
-		if err := child.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = child.Wait()
+		end()
 		close(stop)
 		publishers.Wait()
-		child = startChild(t, e, file)
 	}
-	var lost []string
 	eventuallyWithin(t, 90*time.Second, "every acknowledged event", func() bool {
-		arrived := make(map[string]bool)
-		for _, id := range hook.ids() {
-			arrived[id] = true
-		}
-		lost = nil
+		arrived, all := arrivals(hook), true
 		acknowledged.Range(func(id, _ any) bool {
-			if !arrived[id.(string)] {
-				lost = append(lost, id.(string))
-			}
-			return true
+			all = arrived[id.(string)] > 0
+			return all
 		})
-		return len(lost) == 0
+		return all
 	})
-	ids := hook.ids()
-	distinct := make(map[string]bool)
-	for _, id := range ids {
-		distinct[id] = true
-	}
-	t.Logf("%d kills: %d events arrived, %d of them again", kills, len(distinct), len(ids)-len(distinct))
-	_ = child.Process.Kill()
-	_ = child.Wait()
-}
-
-func startChild(t *testing.T, e *edge, config string) *exec.Cmd {
-	t.Helper()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childConfig+"="+config)
-	child.Stderr = os.Stderr
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = child.Process.Kill() })
-	eventually(t, "the child", func() bool {
-		status, _ := e.try("GET", "/subscriptions", "")
-		return status == 200
-	})
-	return child
-}
-
-// try is do where there may be no server.
-func (e *edge) try(method, path, body string) (status int, err error) {
-	request, err := http.NewRequest(method, "http://"+e.addr+path, strings.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("X-User", "app")
-	request.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	return res.StatusCode, nil
-}
-
-func eventuallyWithin(t *testing.T, patience time.Duration, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for: %s", what)
+	arrived := arrivals(hook)
+	twice = len(hook.seen()) - len(arrived)
+	t.Logf("%d times: %d events arrived, %d of them again", rounds, len(arrived), twice)
+	return twice
 }

@@ -11,11 +11,12 @@ import (
 )
 
 // childConfig names the config, as JSON, that makes this binary a Caddy that
-// runs until it is killed.
+// runs until it is killed, or stopped by a signal.
 const childConfig = "SUBSCRIPTIONS_TEST_CONFIG"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childConfig); path != "" {
+		caddy.TrapSignals()
 		config, err := os.ReadFile(path)
 		if err == nil {
 			err = caddy.Load(config, true)

@@ -53,8 +53,8 @@ var (
 		Help:      "Requests to publish that were answered with an error, by the code in the answer.",
 	}, []string{"reason"})
 
-	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal, resourceLookups, prunedTotal)
-	publishCollectors = append(delivery.Collectors(), publishedTotal, publishedDeliveries, publishRejections, prunedTotal)
+	collectors        = append(delivery.Collectors(), requestsTotal, rejectionsTotal, resourceLookups, prunedTotal, theBacklog)
+	publishCollectors = append(delivery.Collectors(), publishedTotal, publishedDeliveries, publishRejections, prunedTotal, theBacklog)
 )
 
 // statusClass returns 2xx for 201.

@@ -121,10 +121,10 @@ func (n *notifier) notices(about string, ids []string) (notices []string) {
 
 // listener hears what other nodes tell.
 type listener struct {
-	db     *datastore.DB
-	node   string
-	engine *delivery.Engine
-	nodes  func() // looks which nodes there are
+	db      *datastore.DB
+	cluster *cluster
+	engine  *delivery.Engine
+	nodes   func() // looks which nodes there are
 }
 
 // run listens until its context ends.
@@ -135,6 +135,10 @@ func (l *listener) run(ctx context.Context) {
 				return err
 			}
 			wait = time.Second
+			defer l.cluster.session.Store(false)
+			if err := l.beSeen(ctx, conn); err != nil {
+				return err
+			}
 			if err := l.catchUp(ctx); err != nil {
 				return err
 			}
@@ -149,6 +153,18 @@ func (l *listener) run(ctx context.Context) {
 		}
 		wait = min(2*wait, 30*time.Second)
 	}
+}
+
+// beSeen has other nodes see that this session lasts. If the database has not
+// noticed yet that the one before is over, that comes later.
+func (l *listener) beSeen(ctx context.Context, conn *pgx.Conn) error {
+	if l.cluster.session.Load() {
+		return conn.Ping(ctx)
+	}
+	var locked bool
+	err := conn.QueryRow(ctx, lockSession, l.cluster.node).Scan(&locked)
+	l.cluster.session.Store(locked)
+	return err
 }
 
 // catchUp looks for what may have been told when nobody listened.
@@ -167,12 +183,13 @@ func (l *listener) hear(ctx context.Context, conn *pgx.Conn) error {
 		switch {
 		case err == nil:
 			l.take(notification.Payload)
-		case quiet:
-			if err := conn.Ping(ctx); err != nil {
+		case !quiet:
+			return err
+		}
+		if quiet || !l.cluster.session.Load() {
+			if err := l.beSeen(ctx, conn); err != nil {
 				return err
 			}
-		default:
-			return err
 		}
 	}
 }
@@ -180,7 +197,7 @@ func (l *listener) hear(ctx context.Context, conn *pgx.Conn) error {
 // take does what a notice says.
 func (l *listener) take(notice string) {
 	words := strings.Fields(notice)
-	if len(words) < 2 || words[1] == l.node {
+	if len(words) < 2 || words[1] == l.cluster.node {
 		return
 	}
 	for _, id := range words[2:] {

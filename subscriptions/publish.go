@@ -87,6 +87,13 @@ const (
 // `caddy_publish_events_events_total` | `result` (`new`, `duplicate`) | Events that were taken
 // `caddy_publish_events_deliveries_total` | | Deliveries that new events have
 // `caddy_publish_events_rejections_total` | `reason` | Requests that were answered with an error; the reason is the `code` in the answer
+// `caddy_deliveries_attempts_total` | `outcome` (`delivered`, `gone`, `status`, `redirect` or a name of an error) | Requests to subscribers
+// `caddy_deliveries_attempt_duration_seconds` | | Time of a request to a subscriber, with the answer
+// `caddy_deliveries_latency_seconds` | | Time from publishing an event until a subscriber has received it
+// `caddy_deliveries_in_flight` | | Requests to subscribers that are under way on this node
+// `caddy_deliveries_held` | | Deliveries that this node has in memory
+// `caddy_deliveries_pending` | | Deliveries in the database, of all nodes, that are neither delivered nor given up. They are counted at most every 15 seconds, when the metrics are read; if that takes longer than 2 seconds, this metric and the next are left out
+// `caddy_deliveries_oldest_due_seconds` | | For how long the oldest delivery to an active subscription has been due; 0 if none is
 type Publisher struct {
 	// The path, compared byte for byte. Default: `/events`.
 	Path string `json:"path,omitempty"`

@@ -12,16 +12,20 @@ import (
 )
 
 // insertDeliveries has a row for each subscription of a JSON array of [id, leased].
+// Of an ordered subscription none is leased that would overtake another one: what
+// a node that has published it has not told yet, or has not given up yet.
 var insertDeliveries = map[datastore.Dialect]string{
 	datastore.SQLite: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
-		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN j.value ->> 1 THEN $3 END
+		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN j.value ->> 1 AND NOT (s.ordered AND EXISTS (
+			SELECT 1 FROM connector_deliveries AS d WHERE d.subscription_id = s.id AND d.state = 0 AND d.node IS NOT $3)) THEN $3 END
 		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
-		RETURNING id, subscription_id`,
+		RETURNING id, subscription_id, node IS NOT NULL`,
 	datastore.PostgreSQL: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
-		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN (j.value ->> 1)::boolean THEN $3 END
+		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN (j.value ->> 1)::boolean AND NOT (s.ordered <> 0 AND EXISTS (
+			SELECT 1 FROM connector_deliveries AS d WHERE d.subscription_id = s.id AND d.state = 0 AND d.node IS DISTINCT FROM $3)) THEN $3 END
 		FROM json_array_elements($4::json) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
 		FOR KEY SHARE OF s
-		RETURNING id, subscription_id`,
+		RETURNING id, subscription_id, node IS NOT NULL`,
 }
 
 // Publish stores events and a delivery for each subscription that matches, in
@@ -159,11 +163,12 @@ func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *deliv
 	for rows.Next() {
 		var id int64
 		var subscription string
-		if err := rows.Scan(&id, &subscription); err != nil {
+		var leased bool
+		if err := rows.Scan(&id, &subscription, &leased); err != nil {
 			return err
 		}
 		stored++
-		if i := index[subscription]; p.reserved[i] {
+		if i := index[subscription]; leased {
 			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Since: at, Message: message}
 		}
 	}
@@ -187,5 +192,10 @@ func (p *publication) settle(engine *delivery.Engine, committed bool) {
 		deliveries = nil
 	}
 	engine.Offer(p.matching, p.size, p.reserved, deliveries)
+	for i, to := range p.matching {
+		if committed && p.reserved[i] && deliveries[i] == nil { // it must wait for others
+			engine.Look(to.Subscription)
+		}
+	}
 	p.reserved = nil
 }

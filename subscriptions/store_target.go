@@ -28,12 +28,12 @@ func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Tar
 	target := new(delivery.Target)
 	var shape string
 	var sealed []byte
-	var failingSince int64
+	var failingSince, expiresAt int64
 	now := time.Now()
 	err := s.db.QueryRow(ctx, `SELECT target_url, ordered, flat, coalesce(rate_limit, 0), coalesce(signing, ''), sealed,
-			coalesce(failing_since, 0), warned
+			coalesce(failing_since, 0), warned, coalesce(expires_at, 0)
 		FROM connector_subscriptions WHERE id = $1 AND `+condition, id, micros(now)).
-		Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &shape, &sealed, &failingSince, &target.Warnings)
+		Scan(&target.URL, &target.Ordered, &target.Flat, &target.Rate, &shape, &sealed, &failingSince, &target.Warnings, &expiresAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errUnknown
 	}
@@ -51,11 +51,26 @@ func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Tar
 	if err != nil {
 		return nil, err
 	}
+	target.Until = earliest(expiresAt, opened.Secrets)
 	how, err := decodeSigning(shape)
 	if err != nil {
 		return nil, err
 	}
 	return target, how.prepare(target, opened)
+}
+
+// earliest returns when the first of a subscription and its secrets ends, or
+// zero where none does.
+func earliest(expiresAt int64, secrets []storedSecret) time.Time {
+	for _, s := range secrets {
+		if s.Until != 0 && (expiresAt == 0 || s.Until < expiresAt) {
+			expiresAt = s.Until
+		}
+	}
+	if expiresAt == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(expiresAt)
 }
 
 // enable has a subscription be sent deliveries again that was disabled because
