@@ -7,6 +7,8 @@ import (
 	_ "github.com/f737063d/caddy-connector/anychannel/receiver"
 	_ "github.com/f737063d/caddy-connector/cardkit/cardkitcmd"
 	_ "github.com/f737063d/caddy-connector/datastore"
+	_ "github.com/f737063d/caddy-connector/datastore/datastorecmd"
 	_ "github.com/f737063d/caddy-connector/proxyauth"
+	_ "github.com/f737063d/caddy-connector/subscriptions"
 	_ "github.com/f737063d/caddy-connector/subscriptions/receiver"
 )

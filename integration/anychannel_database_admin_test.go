@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -277,61 +275,4 @@ func TestDatabaseMetadata(t *testing.T) {
 			t.Errorf("the service saw %q", requests)
 		}
 	})
-}
-
-// Z14: metadata is in no log of any level, no answer of the admin API, no config,
-// and not in the database's files as it is.
-func TestDatabaseMetadataNeverLeaks(t *testing.T) {
-	dir := t.TempDir()
-	ca := newAuthority(t)
-	service := newService(t, ca, telling("HTTP/1.1 500 %s\r\nX-Echo: %s\r\nConnection: close\r\n\r\n<h1>%s</h1>"))
-	s := start(t, ca.withDatabase("database sqlite "+filepath.Join(dir, "edge.db")), databaseSite(service))
-	secret := quoted(`{"token":"` + metadataSecret + `"}`)
-	var answers strings.Builder
-	ask := func(method, path, body string, header ...string) {
-		got := s.toAdmin(method, path, body, header...)
-		fmt.Fprintln(&answers, method, path, got.Status, got.Header, got.body)
-	}
-	for _, body := range []string{
-		`{"integration":"instagram","metadata":` + secret + `}`, `{"integration":"instagram","metadata":` + secret + `,"active":1}`, `{"metadata":` + secret + `}`,
-		`{"integration":` + secret + `}`, `{"integration":"instagram","metadata":[` + secret + `]}`, `{` + secret + `:1}`, `{"integration":"instagram","metadata":` + secret,
-		`{"integration":"instagram","metadata":"` + metadataSecret + strings.Repeat("x", 5000) + `"}`, `{"integration":"instagram","metadata":` + secret + strings.Repeat(" ", 64<<10) + `}`,
-	} {
-		ask("PUT", below+"/instances/omniwear", body)
-		ask("PUT", below+"/instances/omniwear", body, "Content-Type: text/plain")
-		ask("PUT", below+"/tickets/62", body)
-	}
-	ask("PUT", below+"/tickets/62", `{"instance":"omniwear"}`)
-	for _, path := range []string{"/config/", "/metrics", "/debug/vars", below + "/instances", below + "/instances/omniwear", below + "/tickets?instance=omniwear", below + "/tickets/62"} {
-		ask("GET", path, "")
-	}
-	got := s.do("POST", like, "{}", asJSON)
-	fmt.Fprintln(&answers, got.Status, got.Header, got.body)
-	ask("DELETE", below+"/tickets/62", "")
-	ask("POST", "/connector/keys/rotate", "")
-	if sent, _ := sentFields(t, service.one(t)); !strings.Contains(sent, metadataSecret) {
-		t.Errorf("the service got %q, so nothing was tested", sent)
-	}
-	for _, want := range []string{"201 Created", "422 Unprocessable", "413 Request", "415 Unsupported", "400 Bad", `"metadata_set":true`, "502 Bad Gateway", "204 No Content"} {
-		if !strings.Contains(answers.String(), want) {
-			t.Errorf("%q is in no answer, so nothing was tested", want)
-		}
-	}
-	wantNoSecret(t, "an answer", answers.String(), metadataSecret)
-	logs := s.logs()
-	wantNoSecret(t, "a log", logs, metadataSecret)
-	if !strings.Contains(logs, below+"/instances/omniwear") || !strings.Contains(logs, `"instance":"omniwear"`) {
-		t.Error("the log lacks the requests, so nothing was tested")
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) < 3 { // with its log and its key
-		t.Fatalf("%q, %v", files, err)
-	}
-	for _, file := range files {
-		bytes, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantNoSecret(t, file, string(bytes), metadataSecret)
-	}
 }

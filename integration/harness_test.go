@@ -398,10 +398,17 @@ func freeAddr(t *testing.T) string {
 // eventually waits for a condition that something else brings about.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
+	if !soon(condition) {
+		t.Fatalf("waited in vain for: %s", what)
+	}
+}
+
+// soon reports whether a condition comes true while one can wait for it.
+func soon(condition func() bool) bool {
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if condition() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("waited in vain for: %s", what)
+	return false
 }
