@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 )
+
+// roomy is site without low limits.
+var roomy = strings.NewReplacer("max_per_owner 5", "", "max_events 3", "").Replace(site)
 
 // child is a Caddy in a process of its own, to be killed.
 type child struct {
@@ -25,7 +29,7 @@ func newChild(t *testing.T, options string) *child {
 	c := &child{edge: &edge{t: t, addr: freeAddr(t)}, file: filepath.Join(t.TempDir(), "config.json")}
 	config, err := adapt(fmt.Sprintf("{\n\tadmin off\n\tpersist_config off\n\tstorage file_system %s\n\tauto_https off\n\tlog default {\n\t\tlevel FATAL\n\t}\n"+
 		"\tconnector {\n\t\t%s\n\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\nhttp://%s {\n\t%s\n}\n",
-		t.TempDir(), options, c.addr, strings.NewReplacer("max_per_owner 5", "", "max_events 3", "").Replace(site)))
+		t.TempDir(), options, c.addr, roomy))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +76,23 @@ func (c *child) stop() {
 	if err := c.process.Wait(); err != nil {
 		c.t.Errorf("after SIGTERM: %v", err)
 	}
+}
+
+// publishMany publishes so many events of a resource in one request, and returns
+// their ids.
+func (e *edge) publishMany(resource string, count int) (ids []string) {
+	e.t.Helper()
+	event := fmt.Sprintf(`{"type":"task.create","resource_id":%q,"data":{}}`, resource)
+	got := e.do("app", "POST", "/events", "["+strings.Repeat(event+",", count-1)+event+"]")
+	got.is(e.t, http.StatusAccepted, "")
+	var results []Published
+	if err := json.Unmarshal([]byte(got.text), &results); err != nil {
+		e.t.Fatal(err)
+	}
+	for _, result := range results {
+		ids = append(ids, result.ID)
+	}
+	return ids
 }
 
 // try is do where there may be no server.

@@ -1,0 +1,88 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// documents are for users to read.
+func documents(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, path := range []string{"../README.md", "../docs/subscriptions.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+// Every Caddyfile in the documents can be adapted. What has a word in angle
+// brackets is a syntax; what has lines or an ellipsis, a picture or a part.
+func TestCaddyfilesOfTheReadme(t *testing.T) {
+	adapted := 0
+	for _, block := range regexp.MustCompile("(?ms)^```(\\w*)\\n(.*?)^```$").FindAllStringSubmatch(documents(t), -1) {
+		if block[1] != "" || strings.ContainsAny(block[2], "<│…") {
+			continue
+		}
+		adapted++
+		if _, err := adapt(block[2]); err != nil {
+			t.Errorf("%v\n%s", err, block[2])
+		}
+	}
+	if adapted < 7 {
+		t.Errorf("%d Caddyfiles", adapted)
+	}
+}
+
+// Every code that the OpenAPI document has is in the documents, too.
+func TestCodesOfTheReadme(t *testing.T) {
+	encoded, err := os.ReadFile("../subscriptions/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document any
+	if err := json.Unmarshal(encoded, &document); err != nil {
+		t.Fatal(err)
+	}
+	codes := make(map[string]bool)
+	collectCodes(document, codes)
+	if len(codes) < 40 {
+		t.Fatalf("codes: %v", codes)
+	}
+	text := documents(t)
+	for code := range codes {
+		if !strings.Contains(text, "`"+code+"`") {
+			t.Errorf("the documents lack %s", code)
+		}
+	}
+}
+
+// collectCodes finds what the members `code` of an OpenAPI document can be.
+func collectCodes(part any, codes map[string]bool) {
+	switch part := part.(type) {
+	case []any:
+		for _, item := range part {
+			collectCodes(item, codes)
+		}
+	case map[string]any:
+		for name, member := range part {
+			collectCodes(member, codes)
+			schema, _ := member.(map[string]any)
+			if name != "code" || schema == nil {
+				continue
+			}
+			values, _ := schema["enum"].([]any)
+			for _, value := range append(values, schema["const"]) {
+				if code, ok := value.(string); ok {
+					codes[code] = true
+				}
+			}
+		}
+	}
+}
