@@ -61,7 +61,7 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	node := rand.Text()
 	cluster, client, notifier := newCluster(db, node), new(currentTransport), newNotifier(db, node)
-	store := &Store{db: db, notifier: notifier}
+	store := &Store{db: db, notifier: notifier, batcher: new(batcher)}
 	leases := &queue{Store: store, node: node, cluster: cluster}
 	store.engine = delivery.New(delivery.Config{
 		Node: node, Store: leases, Client: client, Logger: logger,

@@ -77,7 +77,7 @@ type announcements []*publication
 
 // add publishes an event to the owner of a subscription. What concerns a
 // subscription to such events is not told: it could go on for ever.
-func (a *announcements) add(ctx context.Context, tx *datastore.Tx, engine *delivery.Engine, now int64, eventType, subscription string, data func(target string) any) error {
+func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eventType, subscription string, data func(target string) any) error {
 	var owner, target, kind string
 	err := tx.QueryRow(ctx, "SELECT owner, target_url, resource_type FROM connector_subscriptions WHERE id = $1", subscription).
 		Scan(&owner, &target, &kind)
@@ -92,11 +92,11 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, engine *deliv
 		ID: eventPrefix + ulid.Make().String(), Type: eventType, ResourceType: reservedResource, ResourceID: subscription,
 		AccountID: owner, Data: encoded,
 	}}
-	if p.matching, err = matching(ctx, tx, p.event); err != nil || len(p.matching) == 0 {
+	if err := match(ctx, tx, tx.Dialect(), []*publication{p}); err != nil || len(p.matching) == 0 {
 		return err
 	}
 	*a = append(*a, p)
-	return p.write(ctx, tx, engine, now)
+	return s.writeBatch(ctx, tx, []*publication{p})
 }
 
 // settle hands over what was committed, or gives back the room reserved for it.

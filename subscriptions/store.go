@@ -40,6 +40,7 @@ type Store struct {
 	notifier *notifier
 	replayer *replayer
 	tests    *pace
+	batcher  *batcher
 }
 
 // openStore returns the store that a handler uses until it calls close.
@@ -56,7 +57,8 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db, engine.Engine, engine.store.notifier, engine.replayer, &engine.tests}, nil
+	shared := engine.store
+	return &Store{db, engine.Engine, shared.notifier, engine.replayer, &engine.tests, shared.batcher}, nil
 }
 
 // changed has the engine, and those of other nodes, look at a subscription anew.

@@ -25,7 +25,7 @@ func (q *queue) Report(ctx context.Context, subscription string, c delivery.Cond
 				return err
 			}
 		}
-		return told.add(ctx, tx, q.engine, now, conditionTypes[c.Health], subscription, func(target string) any {
+		return told.add(ctx, tx, q.Store, conditionTypes[c.Health], subscription, func(target string) any {
 			return conditionOf(subscription, target, c)
 		})
 	})
