@@ -13,11 +13,11 @@ const preparedLimit = 256
 type writeConn struct {
 	*sql.Conn
 	prepared map[string]*sql.Stmt
-	open     map[string]bool // those whose rows may still be read by the function that runs
+	open     map[string]*sql.Rows // that the function which runs has asked for
 }
 
 func newWriteConn(conn *sql.Conn) *writeConn {
-	return &writeConn{Conn: conn, prepared: make(map[string]*sql.Stmt), open: make(map[string]bool)}
+	return &writeConn{Conn: conn, prepared: make(map[string]*sql.Stmt), open: make(map[string]*sql.Rows)}
 }
 
 // ExecContext implements querier.
@@ -34,8 +34,17 @@ func (c *writeConn) ExecContext(ctx context.Context, query string, args ...any) 
 
 // QueryContext implements querier.
 func (c *writeConn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := c.queryPrepared(ctx, query, args...)
-	c.open[query] = true
+	stmt, err := c.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if stmt == nil {
+		return c.Conn.QueryContext(ctx, query, args...)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err == nil {
+		c.open[query] = rows
+	}
 	return rows, err
 }
 
@@ -55,8 +64,10 @@ func (c *writeConn) queryPrepared(ctx context.Context, query string, args ...any
 // prepare returns nil for what is to be run unprepared: a prepared statement has
 // one set of rows at a time.
 func (c *writeConn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if c.open[query] {
-		return nil, nil
+	if rows := c.open[query]; rows != nil {
+		if _, err := rows.Columns(); err == nil { // they are not closed, nor read to their end
+			return nil, nil
+		}
 	}
 	if stmt := c.prepared[query]; stmt != nil {
 		return stmt, nil

@@ -27,6 +27,9 @@ func TestQueryAgain(t *testing.T) {
 					return err
 				}
 				inner.Next()
+				if err := inner.Close(); err != nil {
+					return err
+				}
 				if err := tx.QueryRow(ctx, query).Scan(&first); err != nil {
 					return err
 				}

@@ -35,8 +35,9 @@ func migrationsFor(dialect string) fs.FS {
 
 // Store keeps subscriptions, and events for the engine that sends them.
 type Store struct {
-	db     *datastore.DB
-	engine *delivery.Engine
+	db      *datastore.DB
+	engine  *delivery.Engine
+	batcher batcher
 }
 
 // openStore returns the store that a handler uses until it calls close.
@@ -53,7 +54,7 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db, engine}, nil
+	return &Store{db: db, engine: engine}, nil
 }
 
 func (s *Store) close() error { return releaseEngine(s.db) }

@@ -10,151 +10,127 @@ import (
 	"github.com/f737063d/caddy-connector/subscriptions/eventtype"
 )
 
-// insertDeliveries has a row for each subscription of a JSON array of [id, leased].
-var insertDeliveries = map[datastore.Dialect]string{
-	datastore.SQLite: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
-		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN j.value ->> 1 THEN $3 END
-		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
-		RETURNING id, subscription_id`,
-	datastore.PostgreSQL: `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
-		SELECT $1, s.id, 0, 0, $2, $2, CASE WHEN (j.value ->> 1)::boolean THEN $3 END
-		FROM json_array_elements($4::json) AS j JOIN connector_subscriptions AS s ON s.id = j.value ->> 0
-		FOR KEY SHARE OF s
-		RETURNING id, subscription_id`,
-}
-
 // Publish stores events and a delivery for each subscription that matches, in
 // one transaction, and has them sent. When it returns, all of them are durable,
 // or none is. An event whose id is known is not stored again.
 func (s *Store) Publish(ctx context.Context, events []Event) ([]Published, error) {
-	batch := make([]publication, len(events))
-	for i, event := range events {
-		matching, err := s.matching(ctx, event)
-		if err != nil {
-			return nil, err
-		}
-		batch[i] = publication{event: event, matching: matching}
-	}
-	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		for i := range batch {
-			if err := batch[i].write(ctx, tx, s.engine, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	published := make([]Published, len(events))
-	for i := range batch {
-		batch[i].settle(s.engine, err == nil)
-		published[i] = batch[i].result
-	}
-	if err != nil {
+	if err := s.db.Ready(); err != nil {
 		return nil, err
+	}
+	sub := &submission{batch: make([]publication, len(events)), done: make(chan error, 1)}
+	for i, event := range events {
+		sub.batch[i].event = event
+	}
+	if err := s.batcher.submit(ctx, s, sub); err != nil {
+		return nil, err
+	}
+	published := make([]Published, len(events))
+	for i := range sub.batch {
+		published[i] = sub.batch[i].result
 	}
 	return published, nil
 }
 
-// matching returns the subscriptions that an event is for.
-func (s *Store) matching(ctx context.Context, event Event) ([]delivery.Recipient, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, events, ordered FROM connector_subscriptions
-		WHERE resource_id = $1 AND status <> 'ended' AND ($2 = '' OR owner = $2) AND (expires_at IS NULL OR expires_at > $3)`,
-		event.ResourceID, event.AccountID, micros(time.Now()))
+// findCandidates is of a JSON array of [resource, account], each of which is a number in
+// the result.
+var findCandidates = map[datastore.Dialect]string{
+	datastore.SQLite:     findCandidatesOf("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key"),
+	datastore.PostgreSQL: findCandidatesOf("json_array_elements($1::json) WITH ORDINALITY AS k (value, n) JOIN connector_subscriptions", "k.n - 1"),
+}
+
+func findCandidatesOf(from, number string) string {
+	return "SELECT " + number + ", s.id, s.events, s.ordered FROM " + from + ` AS s ON s.resource_id = k.value ->> 0
+		WHERE s.status <> 'ended' AND (k.value ->> 1 = '' OR s.owner = k.value ->> 1) AND (s.expires_at IS NULL OR s.expires_at > $2)`
+}
+
+// candidate is a subscription to the resource of an event.
+type candidate struct {
+	delivery.Recipient
+	events []string
+}
+
+// match finds the subscriptions that events are for. Events of the same resource
+// share what is found.
+func (s *Store) match(ctx context.Context, batch []*publication) error {
+	numbers := make(map[[2]string]int, len(batch))
+	var keys [][2]string
+	for _, p := range batch {
+		key := [2]string{p.event.ResourceID, p.event.AccountID}
+		if _, known := numbers[key]; !known {
+			numbers[key] = len(keys)
+			keys = append(keys, key)
+		}
+	}
+	candidates, err := s.candidates(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, p := range batch {
+		p.matching = nil
+		for _, c := range candidates[numbers[[2]string{p.event.ResourceID, p.event.AccountID}]] {
+			if eventtype.MatchAny(c.events, p.event.Type) {
+				p.matching = append(p.matching, c.Recipient)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) candidates(ctx context.Context, keys [][2]string) ([][]candidate, error) {
+	encoded, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.db.Query(ctx, findCandidates[s.db.Dialect()], string(encoded), micros(time.Now()))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var matching []delivery.Recipient
+	found := make([][]candidate, len(keys))
 	for rows.Next() {
-		var to delivery.Recipient
+		var number int
+		var c candidate
 		var patterns string
-		if err := rows.Scan(&to.Subscription, &patterns, &to.Ordered); err != nil {
+		if err := rows.Scan(&number, &c.Subscription, &patterns, &c.Ordered); err != nil {
 			return nil, err
 		}
-		var events []string
-		if err := json.Unmarshal([]byte(patterns), &events); err != nil {
+		if err := json.Unmarshal([]byte(patterns), &c.events); err != nil {
 			return nil, err
 		}
-		if eventtype.MatchAny(events, event.Type) {
-			matching = append(matching, to)
-		}
+		found[number] = append(found[number], c)
 	}
-	return matching, rows.Err()
+	return found, rows.Err()
 }
 
 // publication is one event on its way into the database.
 type publication struct {
 	event      Event
 	matching   []delivery.Recipient
-	size       int // of the body
+	message    *delivery.Message
+	dataAt     int // where in the message the data begins
+	stored     int // deliveries
 	reserved   []bool
 	deliveries []*delivery.Delivery // by the index of matching; nil where the store has it
 	result     Published
 }
 
-// write stores the event and its deliveries. It may be called again, in another
-// transaction.
-func (p *publication) write(ctx context.Context, tx *datastore.Tx, engine *delivery.Engine, now int64) error {
+// prepare begins anew with a transaction.
+func (p *publication) prepare(engine *delivery.Engine, at time.Time) {
 	p.settle(engine, false)
-	p.result = Published{ID: p.event.ID, Deliveries: len(p.matching)}
-	at := time.UnixMicro(now)
-	body, dataAt := p.event.push(at)
-	message := &delivery.Message{EventID: p.event.ID, Published: at, Body: body}
-	p.size = len(body)
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_events (id, type, resource_id, account_id, body, data_at, deliveries, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-		p.event.ID, p.event.Type, p.event.ResourceID, p.event.AccountID, body, dataAt, len(p.matching), now)
-	if err != nil {
-		return err
-	}
-	if n, err := inserted.RowsAffected(); err != nil {
-		return err
-	} else if n == 0 {
-		p.result.Duplicate = true
-		return tx.QueryRow(ctx, "SELECT deliveries FROM connector_events WHERE id = $1", p.event.ID).Scan(&p.result.Deliveries)
-	}
-	if len(p.matching) == 0 {
-		return nil
-	}
-	p.reserved = engine.Reserve(p.matching, p.size)
-	p.deliveries = make([]*delivery.Delivery, len(p.matching))
-	index := make(map[string]int, len(p.matching))
-	list := make([][2]any, len(p.matching))
-	for i, to := range p.matching {
-		index[to.Subscription] = i
-		list[i] = [2]any{to.Subscription, p.reserved[i]}
-	}
-	encoded, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	rows, err := tx.Query(ctx, insertDeliveries[tx.Dialect()], p.event.ID, now, engine.Node, string(encoded))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	stored := 0
-	for rows.Next() {
-		var id int64
-		var subscription string
-		if err := rows.Scan(&id, &subscription); err != nil {
-			return err
-		}
-		stored++
-		if i := index[subscription]; p.reserved[i] {
-			p.deliveries[i] = &delivery.Delivery{ID: id, Subscription: subscription, Since: at, Message: message}
+	p.message = &delivery.Message{EventID: p.event.ID, Published: at}
+	p.message.Body, p.dataAt = p.event.push(at)
+	p.stored, p.deliveries = 0, nil
+	p.result = Published{ID: p.event.ID}
+}
+
+// keep takes the delivery that was stored for a subscription, by its index.
+func (p *publication) keep(i int, id int64) {
+	p.stored++
+	if p.reserved[i] {
+		p.deliveries[i] = &delivery.Delivery{
+			ID: id, Subscription: p.matching[i].Subscription, Since: p.message.Published, Message: p.message,
 		}
 	}
-	if err := rows.Err(); err != nil || stored == len(p.matching) {
-		return err
-	}
-	// one was deleted since it was found
-	p.result.Deliveries = stored
-	_, err = tx.Exec(ctx, "UPDATE connector_events SET deliveries = $1 WHERE id = $2", stored, p.event.ID)
-	return err
 }
 
 // settle hands over what was committed, or gives back the room that was
@@ -167,6 +143,6 @@ func (p *publication) settle(engine *delivery.Engine, committed bool) {
 	if !committed {
 		deliveries = nil
 	}
-	engine.Offer(p.matching, p.size, p.reserved, deliveries)
+	engine.Offer(p.matching, len(p.message.Body), p.reserved, deliveries)
 	p.reserved = nil
 }
