@@ -4,50 +4,55 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
-// Results are written as one JSON array of [delivery, state, attempts, tries, due,
-// started, duration, status, error, answer]: a statement for each of them would
-// cost a round trip to a server.
-//
 // A delivery that was cancelled while it was under way keeps that state, but has
 // its attempt counted.
-var finish = map[datastore.Dialect][]string{
-	datastore.SQLite: {
-		`UPDATE connector_deliveries AS d SET state = r.value ->> 1, attempts = r.value ->> 2, tries = r.value ->> 3,
-			due = r.value ->> 4, node = NULL
-			FROM json_each($1) AS r
-			WHERE d.id = r.value ->> 0 AND (d.node = $2 AND d.state = 0 OR d.state = 3 AND r.value ->> 1 = 3)`,
-		`INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
-			SELECT r.value ->> 0, r.value ->> 2, r.value ->> 5, r.value ->> 6, r.value ->> 7, r.value ->> 8, r.value ->> 9
-			FROM json_each($1) AS r WHERE $2 <> '' ON CONFLICT DO NOTHING`,
-	},
-	datastore.PostgreSQL: {
-		`WITH r AS (SELECT (value ->> 0)::bigint AS id, (value ->> 1)::bigint AS state, (value ->> 2)::bigint AS attempts,
-				(value ->> 3)::bigint AS tries, (value ->> 4)::bigint AS due, value
-			FROM json_array_elements($1::json)),
-		done AS (UPDATE connector_deliveries AS d SET state = r.state, attempts = r.attempts, tries = r.tries, due = r.due, node = NULL
-			FROM r WHERE d.id = r.id AND (d.node = $2 AND d.state = 0 OR d.state = 3 AND r.state = 3))
-		INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
-			SELECT id, attempts, (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint, value ->> 8, value ->> 9
-			FROM r ON CONFLICT DO NOTHING`,
-	},
+var finish = map[datastore.Dialect]func(ctx context.Context, tx *datastore.Tx, node string, results []delivery.Result) error{
+	datastore.SQLite:     finishEach,
+	datastore.PostgreSQL: finishAll,
 }
 
 // Finish implements delivery.Store.
 func (q *queue) Finish(ctx context.Context, results []delivery.Result) error {
+	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
+		return finish[tx.Dialect()](ctx, tx, q.node, results)
+	})
+}
+
+// finishEach has prepared statements for each result: SQLite takes longer to
+// read a list of them.
+func finishEach(ctx context.Context, tx *datastore.Tx, node string, results []delivery.Result) error {
+	for _, r := range results {
+		_, err := tx.Exec(ctx, `UPDATE connector_deliveries SET state = $1, attempts = $2, tries = $3, due = $4, node = NULL
+			WHERE id = $5 AND (node = $6 AND state = 0 OR state = 3 AND $1 = 3)`,
+			int(r.State), r.Delivery.Attempts, r.Delivery.Tries, micros(dueOf(r)), r.Delivery.ID, node)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`, r.Delivery.ID, r.Delivery.Attempts,
+			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error, readable(r.Attempt.Answer))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishAll writes one JSON array of [delivery, state, attempts, tries, due,
+// started, duration, status, error, answer]: a statement for each of them would
+// cost a round trip to the server.
+func finishAll(ctx context.Context, tx *datastore.Tx, node string, results []delivery.Result) error {
 	list := make([][10]any, len(results))
 	for i, r := range results {
-		due := r.Attempt.Started
-		if r.State == delivery.Pending {
-			due = r.Due
-		}
 		list[i] = [...]any{
-			r.Delivery.ID, int(r.State), r.Delivery.Attempts, r.Delivery.Tries, micros(due),
+			r.Delivery.ID, int(r.State), r.Delivery.Attempts, r.Delivery.Tries, micros(dueOf(r)),
 			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error, readable(r.Attempt.Answer),
 		}
 	}
@@ -55,14 +60,23 @@ func (q *queue) Finish(ctx context.Context, results []delivery.Result) error {
 	if err != nil {
 		return err
 	}
-	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		for _, statement := range finish[tx.Dialect()] {
-			if _, err := tx.Exec(ctx, statement, string(encoded), q.node); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	_, err = tx.Exec(ctx, `WITH r AS (SELECT (value ->> 0)::bigint AS id, (value ->> 1)::bigint AS state, (value ->> 2)::bigint AS attempts,
+				(value ->> 3)::bigint AS tries, (value ->> 4)::bigint AS due, value
+			FROM json_array_elements($1::json)),
+		done AS (UPDATE connector_deliveries AS d SET state = r.state, attempts = r.attempts, tries = r.tries, due = r.due, node = NULL
+			FROM r WHERE d.id = r.id AND (d.node = $2 AND d.state = 0 OR d.state = 3 AND r.state = 3))
+		INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
+			SELECT id, attempts, (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint, value ->> 8, value ->> 9
+			FROM r ON CONFLICT DO NOTHING`, string(encoded), node)
+	return err
+}
+
+// dueOf is when a delivery is tried again, or else when it was tried.
+func dueOf(r delivery.Result) time.Time {
+	if r.State == delivery.Pending {
+		return r.Due
+	}
+	return r.Attempt.Started
 }
 
 // readable makes text of an answer: neither database stores any bytes as text.

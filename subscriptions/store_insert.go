@@ -87,6 +87,12 @@ var insertDeliveries = map[datastore.Dialect]func(ctx context.Context, tx *datas
 // insertEventsDeliveries has a statement for each event.
 func insertEventsDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publication, node string, now int64) error {
 	for _, p := range batch {
+		if len(p.matching) == 1 {
+			if err := p.insertOne(ctx, tx, node, now); err != nil {
+				return err
+			}
+			continue
+		}
 		var leased, free []string
 		index := make(map[string]int, len(p.matching))
 		for i, to := range p.matching {
@@ -105,6 +111,26 @@ func insertEventsDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publ
 		}
 	}
 	return nil
+}
+
+// insertOne takes half the time of insert, where there is one.
+func (p *publication) insertOne(ctx context.Context, tx *datastore.Tx, node any, now int64) error {
+	if !p.reserved[0] {
+		node = nil
+	}
+	inserted, err := tx.Exec(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
+		SELECT $1, id, 0, 0, $2, $2, $3 FROM connector_subscriptions WHERE id = $4`, p.event.ID, now, node, p.matching[0].Subscription)
+	if err != nil {
+		return err
+	}
+	if n, err := inserted.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	id, err := inserted.LastInsertId()
+	if err == nil {
+		p.keep(0, id)
+	}
+	return err
 }
 
 func (p *publication) insert(ctx context.Context, tx *datastore.Tx, index map[string]int, subscriptions []string, node any, now int64) error {
