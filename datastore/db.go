@@ -64,7 +64,7 @@ func (db *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, 
 	if err := db.Ready(); err != nil {
 		return nil, err
 	}
-	rows, err := db.store.reader().QueryContext(ctx, query, args...)
+	rows, err := db.store.query(ctx, query, args...)
 	return rows, db.store.outcome(err)
 }
 

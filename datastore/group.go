@@ -252,7 +252,7 @@ func (g *group) exec(query string) error {
 		if err != nil {
 			return err
 		}
-		g.conn = &writeConn{Conn: conn, prepared: make(map[string]*sql.Stmt)}
+		g.conn = newWriteConn(conn)
 	}
 	_, err := g.conn.ExecContext(context.Background(), query)
 	return err

@@ -77,6 +77,11 @@ func (p *postgres) open(ctx context.Context) error {
 
 func (p *postgres) reader() *sql.DB { return p.db }
 
+// query implements engine: the driver prepares statements by itself.
+func (p *postgres) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p.db.QueryContext(ctx, query, args...)
+}
+
 func (p *postgres) scrub(err error) error { return scrub(err, p.secrets) }
 
 func (p *postgres) close(patience time.Duration) {

@@ -22,6 +22,7 @@ type sqlite struct {
 	path    string
 	writer  *sql.DB
 	readers *sql.DB
+	queries readStatements
 	group   *group
 }
 
@@ -112,6 +113,10 @@ func sqliteDSN(path string, pragmas ...string) string {
 }
 
 func (s *sqlite) reader() *sql.DB { return s.readers }
+
+func (s *sqlite) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.queries.query(ctx, s.readers, query, args...)
+}
 
 func (s *sqlite) write(ctx context.Context, f func(context.Context, *Tx) error) error {
 	return s.group.write(ctx, f)

@@ -27,6 +27,7 @@ type engine interface {
 	dialect() Dialect
 	open(ctx context.Context) error
 	reader() *sql.DB
+	query(ctx context.Context, query string, args ...any) (*sql.Rows, error) // on a reader
 	write(ctx context.Context, f func(context.Context, *Tx) error) error
 	away(err error) bool
 	scrub(err error) error

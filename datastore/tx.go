@@ -104,6 +104,9 @@ func (tx *Tx) end() {
 	for _, rows := range tx.rows {
 		_ = rows.Close()
 	}
+	if conn, ok := tx.on.(*writeConn); ok {
+		clear(conn.open)
+	}
 	tx.failed = sql.ErrTxDone
 }
 

@@ -13,6 +13,11 @@ const preparedLimit = 256
 type writeConn struct {
 	*sql.Conn
 	prepared map[string]*sql.Stmt
+	open     map[string]*sql.Rows // that the function which runs has asked for
+}
+
+func newWriteConn(conn *sql.Conn) *writeConn {
+	return &writeConn{Conn: conn, prepared: make(map[string]*sql.Stmt), open: make(map[string]*sql.Rows)}
 }
 
 // ExecContext implements querier.
@@ -21,24 +26,56 @@ func (c *writeConn) ExecContext(ctx context.Context, query string, args ...any) 
 	if err != nil {
 		return nil, err
 	}
+	if stmt == nil {
+		return c.Conn.ExecContext(ctx, query, args...)
+	}
 	return stmt.ExecContext(ctx, args...)
 }
 
+// QueryContext implements querier.
+func (c *writeConn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := c.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if stmt == nil {
+		return c.Conn.QueryContext(ctx, query, args...)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err == nil {
+		c.open[query] = rows
+	}
+	return rows, err
+}
+
 // queryPrepared is for queries that cannot come again before their rows are
-// read: a prepared statement has one set of rows at a time.
+// read.
 func (c *writeConn) queryPrepared(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := c.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}
+	if stmt == nil {
+		return c.Conn.QueryContext(ctx, query, args...)
+	}
 	return stmt.QueryContext(ctx, args...)
 }
 
+// prepare returns nil for what is to be run unprepared: a prepared statement has
+// one set of rows at a time.
 func (c *writeConn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if rows := c.open[query]; rows != nil {
+		if _, err := rows.Columns(); err == nil { // they are not closed, nor read to their end
+			return nil, nil
+		}
+	}
 	if stmt := c.prepared[query]; stmt != nil {
 		return stmt, nil
 	}
 	if len(c.prepared) == preparedLimit {
+		if len(c.open) > 0 {
+			return nil, nil
+		}
 		c.forget()
 	}
 	stmt, err := c.PrepareContext(ctx, query)

@@ -27,7 +27,7 @@ const (
 const (
 	maxHeaderBytes = 64 << 10
 	maxIdle        = 1024
-	maxIdlePerHost = 64
+	maxIdlePerHost = 512
 )
 
 var (
