@@ -33,10 +33,11 @@ type queue struct {
 	paused  time.Time     // until when the endpoint is left alone
 	limiter *rate.Limiter // nil: there is no limit
 
-	target  *Target // nil until it is asked for
-	version int     // counts what this node was told about the subscription
-	changes int     // those of them that changed it
-	ordered bool    // as the target last said
+	target    *Target   // nil until it is asked for
+	targetSet time.Time // when it was asked for
+	version   int       // counts what this node was told about the subscription
+	changes   int       // those of them that changed it
+	ordered   bool      // as the target last said
 
 	failures     int       // attempts that failed, in a row
 	failingSince time.Time // the first of them
@@ -51,12 +52,19 @@ func (q *queue) isIdle() bool {
 		!q.refilling && q.due.IsZero()
 }
 
+// targetAge is for how long the target of a queue without work is remembered: one
+// that gets an event now and then is not looked up for each.
+const targetAge = time.Second
+
 // rests returns until when the queue is to be remembered, even if it is idle: for
-// its pause, and its rate.
+// its pause, its rate, and its target.
 func (q *queue) rests(now time.Time) time.Time {
 	rested := now.Add(q.limitedFor(now))
 	if rested.Before(q.paused) {
-		return q.paused
+		rested = q.paused
+	}
+	if known := q.targetSet.Add(targetAge); q.target != nil && rested.Before(known) {
+		rested = known
 	}
 	return rested
 }
@@ -116,7 +124,7 @@ func (q *queue) limitedFor(now time.Time) time.Duration {
 
 // setTarget takes what the store says of the subscription.
 func (q *queue) setTarget(target *Target) {
-	q.target, q.ordered = target, target.Ordered
+	q.target, q.targetSet, q.ordered = target, time.Now(), target.Ordered
 	q.setRate(target.Rate)
 	if !target.FailingSince.IsZero() { // else a report may be on its way
 		q.reported = true
