@@ -66,9 +66,13 @@ func (e *Engine) targetOf(q *queue) (*Target, error) {
 	if target != nil {
 		return target, nil
 	}
+	asked := time.Now()
 	target, err := e.Store.Target(e.ctx, q.id)
 	if err != nil {
 		return nil, err
+	}
+	if target != nil {
+		target.asked = asked
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

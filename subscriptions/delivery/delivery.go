@@ -54,6 +54,8 @@ type Target struct {
 
 	FailingSince time.Time // zero unless it fails
 	Warnings     int       // that its owner had since then
+
+	asked time.Time // when the store was asked for it
 }
 
 // Result is what an attempt came to.

@@ -20,6 +20,7 @@ func (e *Engine) queue(of Recipient) *queue {
 	if q == nil {
 		q = &queue{id: of.Subscription, ordered: of.Ordered, index: -1}
 		e.queues[of.Subscription] = q
+		e.targets.restore(q, time.Now())
 	}
 	return q
 }
@@ -28,6 +29,7 @@ func (e *Engine) forgetIdle(q *queue) {
 	if q.isIdle() && e.queues[q.id] == q {
 		e.wakeups.set(q, time.Time{})
 		delete(e.queues, q.id)
+		e.targets.keep(q, time.Now())
 	}
 }
 

@@ -40,6 +40,7 @@ type Engine struct {
 	running bool
 	resumed bool // whether it is known what waits in the store
 	queues  map[string]*queue
+	targets targets
 
 	healthy, failing ring // in line for a slot
 	failingFirst     bool // they take turns
@@ -80,7 +81,7 @@ func New(config Config) *Engine {
 	if config.Tell == nil {
 		config.Tell = func([]string) {}
 	}
-	return &Engine{Config: config, queues: make(map[string]*queue)}
+	return &Engine{Config: config, queues: make(map[string]*queue), targets: make(targets)}
 }
 
 // Running reports whether the engine has been started and not stopped.
@@ -180,6 +181,7 @@ func (e *Engine) Stop(ctx context.Context) {
 	e.release(context.WithoutCancel(ctx), untried)
 	e.mu.Lock()
 	e.queues = make(map[string]*queue)
+	clear(e.targets)
 	e.held, e.heldBytes, e.inFlight, e.lateInFlight = 0, 0, 0, 0
 	e.mu.Unlock()
 }
@@ -227,6 +229,7 @@ func (e *Engine) Changed(subscription string) {
 func (e *Engine) AllChanged() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	clear(e.targets)
 	for _, q := range e.queues {
 		q.forgetTarget()
 	}
