@@ -53,6 +53,15 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// formedSecrets are those that have a form.
+var formedSecrets = map[string]string{
+	"database-url":       "postgres://caddy:secret@database.internal/connector",
+	"connector-keys":     keys(1) + "\n" + keys(2) + "\n",
+	"publisher-hash":     "$2a$04$vrSOjE1Gk7numTvzgO6jruqhNsAS61Z4.m8JYLTd4VjVpj8vGcfGS",
+	"webhook-secret":     "whsec_ZGVtby1zZWNyZXQtb2YtdGhlLXdlYmhvb2s=",
+	"webhook-secret-old": "whsec_b2xkLWRlbW8tc2VjcmV0LW9mLXRoZS13ZWJob29r",
+}
+
 // withSecretFiles makes the secret files that a config names and that this
 // machine lacks, elsewhere.
 func withSecretFiles(t *testing.T, config []byte) []byte {
@@ -61,7 +70,11 @@ func withSecretFiles(t *testing.T, config []byte) []byte {
 	dir := t.TempDir()
 	return regexp.MustCompile(`\{file\.(/[^}]+)\}`).ReplaceAllFunc(config, func(placeholder []byte) []byte {
 		file := filepath.Join(dir, filepath.Base(string(placeholder[:len(placeholder)-1])))
-		if err := os.WriteFile(file, []byte("secret of "+filepath.Base(file)), 0o600); err != nil {
+		content, formed := formedSecrets[filepath.Base(file)]
+		if !formed {
+			content = "secret of " + filepath.Base(file)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return []byte("{file." + file + "}")
