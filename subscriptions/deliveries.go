@@ -176,7 +176,7 @@ func parseMoment(text string) (int64, bool) {
 
 func (ex *exchange) getDelivery() (*answer, error) {
 	ctx, store := ex.request.Context(), ex.handler.store
-	d, err := ex.delivery()
+	d, err := ex.visibleDelivery()
 	if err != nil {
 		return nil, err
 	}
@@ -213,8 +213,22 @@ func (ex *exchange) delivery() (*deliveryRow, error) {
 	return d, nil
 }
 
-func (ex *exchange) retry() (*answer, error) {
+// visibleDelivery is delivery for what shows or sends what happened to the
+// resource.
+func (ex *exchange) visibleDelivery() (*deliveryRow, error) {
 	d, err := ex.delivery()
+	if err != nil {
+		return nil, err
+	}
+	of, err := ex.handler.store.get(ex.request.Context(), ex.owner, d.subscription)
+	if err != nil {
+		return nil, err
+	}
+	return d, ex.mayReceive(of)
+}
+
+func (ex *exchange) retry() (*answer, error) {
+	d, err := ex.visibleDelivery()
 	if err != nil {
 		return nil, err
 	}

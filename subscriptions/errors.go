@@ -48,7 +48,7 @@ var (
 	errUser      = refuse(http.StatusForbidden, "user_invalid", requestDenied, "The user's id is not 1 to 255 visible ASCII characters.")
 	errOrigin    = refuse(http.StatusForbidden, "cross_origin", requestDenied, "The request comes from another site.")
 	errMediaType = refuse(http.StatusUnsupportedMediaType, "media_type_unsupported", requestError, "The body must be JSON in UTF-8, sent as such and not compressed.")
-	errBody      = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not a JSON object in UTF-8.")
+	errBody      = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not a JSON object in UTF-8, with each member once.")
 	errNotReady  = refuse(http.StatusServiceUnavailable, "not_ready", internalError, "The database is not ready.")
 	errInternal  = refuse(http.StatusInternalServerError, "internal", internalError, "The request could not be carried out.")
 
@@ -96,12 +96,12 @@ var (
 
 // What publishers are answered, besides.
 var (
-	errPublishBody    = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not JSON objects in UTF-8.")
+	errPublishBody    = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not JSON objects in UTF-8, with each member once.")
 	errIdempotencyKey = refuse(http.StatusBadRequest, "idempotency_key_invalid", requestError, "The Idempotency-Key must be 1 to 255 visible ASCII characters, once.")
 	errNoEvents       = invalid("events_missing", "The body has no event.")
 	errManyEvents     = invalid("too_many_events", "The body has more events than are allowed in one request.")
 
-	errEvent           = invalid("event_invalid", "The event is not a JSON object.")
+	errEvent           = invalid("event_invalid", "The event is not a JSON object, with each member once.")
 	errEventType       = invalid("event_type_invalid", "The event's type must be segments of a-z, 0-9 and _ with dots between them, at most 128 characters.")
 	errEventResourceID = invalid("event_resource_id_invalid", "The event's resource_id must be a text of 1 to 255 characters or a whole number.")
 	errEventResource   = invalid("event_resource_type_invalid", "The event's resource_type must be 1 to 64 letters, digits, '_', '.' and '-'.")
@@ -110,6 +110,7 @@ var (
 	errEventID         = invalid("event_id_invalid", "The event's id must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
 	errEventRepeated   = invalid("event_id_repeated", "The event's id is that of one before it.")
 	errEventData       = invalid("event_data_invalid", "The event's data must be a JSON object.")
+	errEventDataDeep   = invalid("event_data_invalid", "The event's data is nested more than 500 levels deep.")
 	errEventDataSize   = invalid("event_data_too_large", "The event's data is larger than is allowed.")
 
 	errEventTypeUnknown     = invalid("event_type_unknown", "The event's type is not one of those that can be subscribed to.")

@@ -149,9 +149,13 @@ const (
 // With `envelope=1` the answer is an object like that of the subscriptions' list.
 //
 // The app is asked for them as the user, each time. It is asked, too, when the
-// user subscribes, and for `PUT`, `PATCH` and `/resume`, unless a `PATCH` pauses:
-// if the resource is none that the user sees, that is answered 403 with the code
-// `resource_denied`. Types that are public are neither listed nor asked for.
+// user subscribes, for `PUT`, `PATCH` and `/resume`, unless a `PATCH` pauses, for
+// `GET` `/deliveries/{id}`, and for what sends at once: `/retry`, `/replays` and
+// `/test`. If the resource is none that the user sees, that is answered 403 with
+// the code `resource_denied`. Types that are public are neither listed nor asked
+// for. Events are sent without asking: who loses access goes on receiving them
+// until the subscription is deleted or expires, but for those that are published
+// with the `account_id` of another user.
 //
 // Errors are `application/problem+json` with a `Proxy-Status` header. Requests
 // for other paths are passed on to the next handler.

@@ -44,7 +44,8 @@ const (
 //     for those of all users.
 //   - `id`, 1 to 64 characters of `A` to `Z`, `a` to `z`, `0` to `9`, `_` and
 //     `-`. By default, a new one is made.
-//   - `data`, an object, which is sent as it is, byte for byte.
+//   - `data`, an object at most 500 levels deep, which is sent as it is, byte for
+//     byte.
 //
 // The answer is 202 when all of them are durable: an object with `id`,
 // `duplicate` and `deliveries` for one event, an array in the same order for

@@ -98,12 +98,8 @@ func (p *Publisher) fromCloudEvent(found cloudevents.Event, err error) (Event, *
 		return event, errCloudEventSubject
 	case event.AccountID != "" && !validIdentifier(event.AccountID):
 		return event, errCloudEventAccount
-	case !isObject(event.Data):
-		return event, errEventData
-	case int64(len(event.Data)) > p.MaxData:
-		return event, errEventDataSize
 	}
-	return event, nil
+	return event, p.checkData(event.Data)
 }
 
 // cloudEventID is the id of an event whose CloudEvent is told from others by its

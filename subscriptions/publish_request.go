@@ -23,6 +23,10 @@ const (
 const (
 	eventPrefix = "evt_"
 	maxEventID  = 64 // bytes
+
+	// maxNesting is how many levels deep data may be: receivers read no more than
+	// some hundreds, and encoding/json no more than 10,000, with what is around it.
+	maxNesting = 500
 )
 
 // parseEvents reads the events of a body, and whether that is one object. Those
@@ -106,13 +110,42 @@ func (p *Publisher) parseEvent(o object) (event Event, wrong *refusal) {
 			return event, errEventID
 		}
 	}
-	switch event.Data = o.get("data"); {
-	case !isObject(event.Data):
-		return event, errEventData
-	case int64(len(event.Data)) > p.MaxData:
-		return event, errEventDataSize
+	event.Data = o.get("data")
+	return event, p.checkData(event.Data)
+}
+
+// checkData says what is wrong with data that is JSON, or nothing.
+func (p *Publisher) checkData(data json.RawMessage) *refusal {
+	switch {
+	case !isObject(data):
+		return errEventData
+	case int64(len(data)) > p.MaxData:
+		return errEventDataSize
+	case isDeeper(data, maxNesting):
+		return errEventDataDeep
 	}
-	return event, nil
+	return nil
+}
+
+// isDeeper reports whether valid JSON is nested deeper than so many levels.
+func isDeeper(encoded []byte, levels int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(encoded); i++ {
+		switch c := encoded[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			if depth++; depth > levels {
+				return true
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 func validEventID(id string) bool {

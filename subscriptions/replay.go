@@ -105,6 +105,13 @@ func (ex *exchange) replay() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	of, err := ex.handler.store.get(ex.request.Context(), ex.owner, ex.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := ex.mayReceive(of); err != nil {
+		return nil, err
+	}
 	r.subscription = ex.id
 	if err := ex.handler.store.createReplay(ex.request.Context(), ex.owner, r); err != nil {
 		return nil, err

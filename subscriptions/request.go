@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
 // maxID is the longest id of a resource or an account, in characters.
 const maxID = 255
 
-// object is a JSON object whose names are compared as they are: encoding/json
-// would take a field's name in any case.
+// object is the members of a JSON object, by their exact names.
 type object map[string]json.RawMessage
 
 // readObject reads a request's body, which is one JSON object.
@@ -29,18 +29,15 @@ func readObject(r *http.Request, limit int64) (object, error) {
 		return nil, &refusal{broken}
 	}
 	o, ok := parseObject(body)
-	if !ok || !utf8.Valid(body) {
+	if !ok {
 		return nil, errBody
 	}
 	return o, nil
 }
 
 func parseObject(encoded []byte) (object, bool) {
-	if !isObject(encoded) {
-		return nil, false // null, which json takes for any map
-	}
-	var o object
-	return o, json.Unmarshal(encoded, &o) == nil
+	o, err := strictjson.Object(encoded)
+	return o, err == nil
 }
 
 // isObject reports whether JSON is an object.
@@ -76,13 +73,7 @@ func (o object) get(names ...string) json.RawMessage {
 }
 
 // text decodes a JSON string.
-func text(encoded json.RawMessage) (string, bool) {
-	var decoded string
-	if len(encoded) == 0 || encoded[0] != '"' {
-		return "", false
-	}
-	return decoded, json.Unmarshal(encoded, &decoded) == nil
-}
+func text(encoded json.RawMessage) (string, bool) { return strictjson.Text(encoded) }
 
 // boolean decodes true or false.
 func boolean(encoded json.RawMessage) (value, ok bool) {

@@ -59,6 +59,16 @@ func (ex *exchange) maySee(resourceType, id string) error {
 	return err
 }
 
+// mayReceive checks that the user still sees the resource of a subscription of
+// theirs, before its events are shown, or sent because the user wants it. Those
+// that the edge itself has to tell are about what is the user's own.
+func (ex *exchange) mayReceive(s *subscription) error {
+	if s.resourceType == reservedResource {
+		return nil
+	}
+	return ex.maySee(s.resourceType, s.resourceID)
+}
+
 // mayWatch checks that a subscription, whose own events are subscribed to, is the
 // user's.
 func (ex *exchange) mayWatch(id string) error {

@@ -140,6 +140,54 @@ func TestAccessThatEnds(t *testing.T) {
 	}
 }
 
+// What happens to a resource is neither shown nor sent on demand to who no longer
+// sees it, also not what a paused subscription has gathered.
+func TestAccessToDeliveriesEnds(t *testing.T) {
+	a := newApp(t, lists(projects))
+	e := start(t, with("from "+a.URL))
+	hook := newReceiver(t, nil)
+	path := "/subscriptions/" + e.subscribe("alice", "p1", "target_url", hook.URL).id()
+	e.do("alice", "POST", path+"/pause", "").is(t, 200, "")
+	e.publish("p1", "task.create", `{"secret":"of the project"}`)
+	found, _ := e.deliveries(path, "")
+	one := "/deliveries/" + found[0]["id"].(string)
+	requests := []struct {
+		method, path, body string
+		status             int
+	}{
+		{"GET", one, "", 200}, {"HEAD", one, "", 200}, {"POST", path + "/test", "", 200},
+		{"POST", one + "/retry", "", 409}, {"POST", path + "/replays", `{"since":"2020-01-01T00:00:00Z"}`, 409},
+	}
+	a.asked()
+	for _, request := range requests {
+		e.do("alice", request.method, request.path, request.body).is(t, request.status, "")
+		if asked := a.asked(); len(asked) != 1 {
+			t.Errorf("%s %s: asked %d times", request.method, request.path, len(asked))
+		}
+	}
+	e.exec("UPDATE connector_subscriptions SET status = 'disabled'") // which a test that succeeds ends
+	a.answers(lists(nil))
+	for _, request := range requests {
+		got := e.do("alice", request.method, request.path, request.body)
+		if got.StatusCode != 403 || strings.Contains(got.text, "of the project") {
+			t.Errorf("%s %s: %d %s", request.method, request.path, got.StatusCode, got.text)
+		}
+	}
+	if status := e.rows("SELECT status FROM connector_subscriptions")[0]; status != "disabled" {
+		t.Errorf("status %s", status)
+	}
+	if n := len(hook.seen()); n != 1 {
+		t.Errorf("%d requests arrived", n)
+	}
+	a.asked()
+	for _, request := range requests { // of others, nothing is asked
+		e.do("bob", request.method, request.path, request.body).is(t, 404, "")
+	}
+	if asked := a.asked(); len(asked) > 0 {
+		t.Errorf("asked: %v", asked)
+	}
+}
+
 // The edge's own credentials and the caller's are in no log, document or answer.
 func TestResourceSecretsNeverLeak(t *testing.T) {
 	const edgeSecret, urlSecret, callerSecret = "s3cret-of-the-edge", "s3cret-in-the-url", "s3cret-of-the-caller"

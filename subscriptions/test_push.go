@@ -39,6 +39,9 @@ func (ex *exchange) test() (*answer, error) {
 	if of.status == statusEnded {
 		return nil, errEnded
 	}
+	if err := ex.mayReceive(of); err != nil {
+		return nil, err
+	}
 	if !store.tests.begin(of.id, time.Now()) {
 		return nil, errTestRate
 	}

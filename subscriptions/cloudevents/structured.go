@@ -3,12 +3,14 @@ package cloudevents
 import (
 	"bytes"
 	"encoding/json"
+
+	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
 // ParseJSON reads an event in the JSON event format.
 func ParseJSON(encoded []byte) (Event, error) {
-	var members map[string]json.RawMessage // encoding/json would take a field's name in any case
-	if json.Unmarshal(encoded, &members) != nil || members == nil {
+	members, err := strictjson.Object(encoded)
+	if err != nil {
 		return Event{}, ErrNotObject
 	}
 	event, err := read(func(name string) (string, bool, error) {
@@ -35,9 +37,8 @@ func ParseJSON(encoded []byte) (Event, error) {
 // scalar decodes a string, or, for an extension, an integer, whose text is the
 // same in any other format.
 func scalar(value json.RawMessage, extension bool) (string, bool) {
-	if value[0] == '"' {
-		var text string
-		return text, json.Unmarshal(value, &text) == nil
+	if text, ok := strictjson.Text(value); ok {
+		return text, true
 	}
 	isNumber := value[0] == '-' || '0' <= value[0] && value[0] <= '9'
 	return string(value), extension && isNumber && !bytes.ContainsAny(value, ".eE")
