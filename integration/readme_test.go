@@ -2,10 +2,13 @@ package integration
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // documents are for users to read.
@@ -37,6 +40,25 @@ func TestCaddyfilesOfTheReadme(t *testing.T) {
 	}
 	if adapted < 7 {
 		t.Errorf("%d Caddyfiles", adapted)
+	}
+}
+
+// The push in the README has the signature that its secret makes.
+func TestPushOfTheReadme(t *testing.T) {
+	push := regexp.MustCompile("(?s)```http\n(POST .*?\n\n(.*?))\n```.*?`(whsec_[^`]+)`").FindStringSubmatch(documents(t))
+	if push == nil {
+		t.Fatal("the README has no push")
+	}
+	header := make(http.Header)
+	for _, line := range regexp.MustCompile(`(?m)^(webhook-\w+): (.*)$`).FindAllStringSubmatch(push[1], -1) {
+		header.Set(line[1], line[2])
+	}
+	hook, err := standardwebhooks.NewWebhook(push[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hook.VerifyIgnoringTimestamp([]byte(push[2]), header); err != nil {
+		t.Errorf("%v: %v %s", err, header, push[2])
 	}
 }
 
