@@ -213,11 +213,10 @@ func appOf(secret string) func(*http.Request, net.Conn) {
 	}
 }
 
-// subscriberOf likewise; the body of its answers is not among them, because that
-// is kept for the operator.
+// subscriberOf is a subscriber that tells the secret wherever it can.
 func subscriberOf(secret string) func(*http.Request, net.Conn) {
 	return func(r *http.Request, conn net.Conn) {
-		answer := "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+		answer := "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + secret
 		switch r.URL.Path {
 		case "/status":
 			answer = "HTTP/1.1 500 " + secret + "\r\nX-Echo: " + secret + "\r\nConnection: close\r\n\r\n"

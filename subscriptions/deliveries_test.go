@@ -207,6 +207,8 @@ func (e *edge) bulk(subscription string, n, state int) {
 
 // A filter that finds nothing looks at no more than its share for a page.
 func TestAPageLooksAtSoMany(t *testing.T) {
+	defer func(n int) { maxScan = n }(maxScan)
+	maxScan = scanStep
 	eachDatabase(t, func(t *testing.T, e *edge, _ string) {
 		sub := e.subscribe("alice", "p1").id()
 		e.bulk(sub, 2*maxScan+scanStep, 1)
@@ -215,7 +217,7 @@ func TestAPageLooksAtSoMany(t *testing.T) {
 			t.Errorf("%d found on %d pages", len(found), pages)
 		}
 		// times are found without looking at what is before and after them
-		at := time.Now().Add(-maxScan * time.Second)
+		at := time.Now().Add(-time.Duration(maxScan) * time.Second)
 		query := "limit=100&since=" + at.Add(-50*time.Second).UTC().Format(time.RFC3339) + "&until=" + at.UTC().Format(time.RFC3339)
 		if found, pages := e.deliveries("/subscriptions/"+sub, query); len(found) < 49 || len(found) > 52 || pages != 1 {
 			t.Errorf("%d found on %d pages", len(found), pages)

@@ -105,7 +105,7 @@ func retentionOfMany(t *testing.T, e *edge, _ string) {
 	sub := e.subscribe("alice", "p1").id()
 	const n, kept = 2*prunedRows + 300, 500
 	e.bulk(sub, n, 1)
-	e.write("INSERT INTO connector_attempts SELECT id, 1, 0, 0, 200, '', '' FROM connector_deliveries")
+	e.write("INSERT INTO connector_attempts SELECT id, 1, 0, 0, 200, '' FROM connector_deliveries")
 	p, _ := e.pruner(100 * time.Hour)
 	e.write("UPDATE connector_events SET created_at = created_at - $1", (100*time.Hour - kept*time.Second).Microseconds())
 	e.write("UPDATE connector_events SET created_at = created_at + 10000000000000 WHERE id = 'evt_bulk_7'")

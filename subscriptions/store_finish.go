@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
@@ -43,9 +41,9 @@ func finishEach(ctx context.Context, tx *datastore.Tx, node string, results []de
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`, r.Delivery.ID, r.Delivery.Attempts,
-			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error, readable(r.Attempt.Answer))
+		_, err = tx.Exec(ctx, `INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, r.Delivery.ID, r.Delivery.Attempts,
+			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error)
 		if err != nil {
 			return err
 		}
@@ -54,14 +52,14 @@ func finishEach(ctx context.Context, tx *datastore.Tx, node string, results []de
 }
 
 // finishAll writes one JSON array of [delivery, state, attempts, tries, due,
-// started, duration, status, error, answer]: a statement for each of them would
+// started, duration, status, error]: a statement for each of them would
 // cost a round trip to the server.
 func finishAll(ctx context.Context, tx *datastore.Tx, node string, results []delivery.Result) error {
-	list := make([][10]any, len(results))
+	list := make([][9]any, len(results))
 	for i, r := range results {
 		list[i] = [...]any{
 			r.Delivery.ID, int(r.State), r.Delivery.Attempts, r.Delivery.Tries, micros(dueOf(r)),
-			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error, readable(r.Attempt.Answer),
+			micros(r.Attempt.Started), r.Attempt.Duration.Microseconds(), r.Attempt.Status, r.Attempt.Error,
 		}
 	}
 	encoded, err := json.Marshal(list)
@@ -73,8 +71,8 @@ func finishAll(ctx context.Context, tx *datastore.Tx, node string, results []del
 			FROM json_array_elements($1::json)),
 		done AS (UPDATE connector_deliveries AS d SET state = r.state, attempts = r.attempts, tries = r.tries, due = r.due, node = NULL
 			FROM r WHERE d.id = r.id AND (d.node = $2 AND d.state = 0 OR d.state = 3 AND r.state = 3))
-		INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error, answer)
-			SELECT id, attempts, (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint, value ->> 8, value ->> 9
+		INSERT INTO connector_attempts (delivery_id, number, started, duration, status, error)
+			SELECT id, attempts, (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint, value ->> 8
 			FROM r ON CONFLICT DO NOTHING`, string(encoded), node)
 	return err
 }
@@ -105,13 +103,4 @@ func (q *queue) announceExhausted(ctx context.Context, tx *datastore.Tx, told *a
 		}
 	}
 	return nil
-}
-
-// readable makes text of an answer: neither database stores any bytes as text.
-func readable(answer []byte) string {
-	text := strings.ReplaceAll(string(answer), "\x00", "\ufffd")
-	if utf8.ValidString(text) {
-		return text
-	}
-	return strings.ToValidUTF8(text, "\ufffd")
 }

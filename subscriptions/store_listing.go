@@ -12,10 +12,11 @@ import (
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
+// maxScan is how many deliveries are looked at for a page with a filter that no
+// index knows, in steps. What is left is for the next page. A variable for tests.
+var maxScan = 10_000
+
 const (
-	// Of a page with a filter that no index knows, so many deliveries are looked
-	// at, in steps. What is left is for the next page.
-	maxScan  = 10_000
 	scanStep = 1000
 
 	// clockSkew bounds how far the order of deliveries' ids is from that of their

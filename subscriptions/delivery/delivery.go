@@ -94,7 +94,6 @@ type Attempt struct {
 	Duration time.Duration
 	Status   int    // 0 where there was no answer
 	Error    string // a stable name of what went wrong, or ""
-	Answer   []byte // the beginning of the answer's body
 }
 
 // Due is a subscription with deliveries that are nobody's, and when the first of

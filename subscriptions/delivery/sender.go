@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,7 +15,7 @@ import (
 
 const (
 	attemptTimeout = 15 * time.Second // of one request, with its answer's body
-	maxAnswer      = 16 << 10         // bytes of the answer that are kept
+	maxAnswer      = 16 << 10         // bytes of the answer that are read
 )
 
 // UserAgent is what the edge calls itself to subscribers.
@@ -78,8 +79,7 @@ func send(ctx context.Context, client http.RoundTripper, target *Target, d *Deli
 	defer res.Body.Close()
 	v.attempt.Status = res.StatusCode
 	v.pause = retryAfter(res, v.attempt.Started)
-	v.attempt.Answer, err = readAnswer(res.Body)
-	switch {
+	switch err = drain(res.Body); {
 	case err != nil:
 		v.attempt.Error = nameOf(err)
 	case res.StatusCode/100 == 2:
@@ -123,9 +123,15 @@ func sign(target *Target, d *Delivery, at time.Time) (header http.Header, body [
 	return header, body, signature.Sign(header, target.Names, d.Message.EventID, at, body, target.Secrets...)
 }
 
-// readAnswer keeps the beginning of an answer. What follows is not waited for.
-func readAnswer(body io.Reader) ([]byte, error) {
-	return io.ReadAll(io.LimitReader(body, maxAnswer))
+// drain reads an answer to its end, so that the connection can be used again. Of
+// a long one, the rest is not waited for. It is not kept: it may repeat what it
+// was sent, such as a subscriber's credentials, and is nobody's to read.
+func drain(body io.Reader) error {
+	_, err := io.CopyN(io.Discard, body, maxAnswer)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // nameOf gives an error of the network a stable name that tells nothing about

@@ -62,7 +62,6 @@ CREATE TABLE connector_attempts (
 	duration    BIGINT NOT NULL,
 	status      BIGINT NOT NULL,
 	error       TEXT    NOT NULL,
-	answer      TEXT    NOT NULL,
 	PRIMARY KEY (delivery_id, number)
 );
 

@@ -62,7 +62,6 @@ CREATE TABLE connector_attempts (
 	duration    INTEGER NOT NULL,
 	status      INTEGER NOT NULL,
 	error       TEXT    NOT NULL,
-	answer      TEXT    NOT NULL,
 	PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
