@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -122,14 +123,14 @@ func TestStopWhilePublishing(t *testing.T) {
 // allows, and what could not be stored is sent again after the next start.
 func TestStopWithoutStore(t *testing.T) {
 	run(t, Config{}, func(w *world) {
-		away := false
-		w.store.fails = func(string) (before, after bool) { return away, false }
+		var away atomic.Bool
+		w.store.fails = func(string) (before, after bool) { return away.Load(), false }
 		to := w.subscribe("a", Target{Rate: 10}, nil)
 		for range 100 {
 			w.publish("a")
 		}
 		time.Sleep(time.Second)
-		away = true
+		away.Store(true)
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
@@ -142,7 +143,7 @@ func TestStopWithoutStore(t *testing.T) {
 			t.Error("it has started without a store")
 		}
 		w.checkIdle()
-		away = false
+		away.Store(false)
 		time.Sleep(time.Minute)
 		w.start()
 		w.ended(time.Minute)
