@@ -115,7 +115,7 @@ func TestNoPolling(t *testing.T) {
 				for hour := range 6 {
 					before := w.called("")
 					time.Sleep(time.Hour)
-					if calls := w.called("") - before; calls > 20 {
+					if calls := w.called("") - before; calls > 8 {
 						t.Errorf("ordered %v, hour %d: %d calls of the store", ordered, hour, calls)
 					}
 				}

@@ -62,6 +62,9 @@ func stopInTheMiddle(w *world, patience time.Duration, ordered bool) {
 	if took := time.Since(begun); took > min(patience, attemptTimeout)+time.Second {
 		w.t.Errorf("it took %v", took)
 	}
+	if n := len(w.rows[2].attempts); patience < attemptTimeout && n > 0 {
+		w.t.Errorf("%d attempts that were broken off are counted", n)
+	}
 	before := len(w.seen(to)) + len(w.seen(hanging)) + len(w.seen(limited))
 	w.publish("a", "hanging", "limited")
 	time.Sleep(time.Hour)
