@@ -29,6 +29,7 @@ func newCluster(t *testing.T) *cluster {
 			Home: func(id string) bool { return c.home(id) == name },
 			Tell: c.tell,
 		})
+		c.nodes[name].others = true
 		c.nodes[name].start()
 	}
 	return c
