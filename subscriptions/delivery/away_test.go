@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,9 +25,9 @@ func TestStoreAway(t *testing.T) {
 }
 
 func storeAway(w *world, method string, done bool) {
-	away := false
+	var away atomic.Bool
 	w.store.fails = func(called string) (before, after bool) {
-		fails := away && (method == "" || method == called)
+		fails := away.Load() && (method == "" || method == called)
 		return fails && !done, fails && done
 	}
 	ids := []string{"a", "b", "c", "d"}
@@ -43,7 +44,7 @@ func storeAway(w *world, method string, done bool) {
 		w.Changed(id)
 	}
 	time.Sleep(time.Second)
-	away = true
+	away.Store(true)
 	calls := w.called("")
 	for range 60 {
 		time.Sleep(time.Second)
@@ -53,7 +54,7 @@ func storeAway(w *world, method string, done bool) {
 	if n := w.called("") - calls; n > 60*20 {
 		w.t.Errorf("%d calls in a minute: %v", n, w.calls)
 	}
-	away = false
+	away.Store(false)
 	w.ended(time.Hour)
 	if got := w.count(""); got[Delivered] != 4*360 {
 		w.t.Errorf("%v", got)
@@ -79,8 +80,9 @@ func storeAway(w *world, method string, done bool) {
 func TestStartWithoutStore(t *testing.T) {
 	run(t, Config{}, func(w *world) {
 		w.Stop(context.Background())
-		away := true
-		w.store.fails = func(string) (before, after bool) { return away, false }
+		var away atomic.Bool
+		away.Store(true)
+		w.store.fails = func(string) (before, after bool) { return away.Load(), false }
 		w.subscribe("a", Target{}, nil)
 		w.backlog("a", 10, 2)
 		for range 3 {
@@ -90,7 +92,7 @@ func TestStartWithoutStore(t *testing.T) {
 			w.publish("a")
 		}
 		w.checkIdle()
-		away = false
+		away.Store(false)
 		w.start()
 		w.ended(time.Minute)
 	})

@@ -29,6 +29,7 @@ func newCluster(t *testing.T) *cluster {
 			Home: func(id string) bool { return c.home(id) == name },
 			Tell: c.tell,
 		})
+		c.nodes[name].others = true
 		c.nodes[name].start()
 	}
 	return c
@@ -139,6 +140,20 @@ func rebalance(c *cluster, w *world, ordered, oldFirst bool, answer int) {
 	if to.most > 2*atATime || ordered && to.most > 1 {
 		w.t.Errorf("%d at a time", to.most)
 	}
+}
+
+// A node that finds, before it is told of a move, that a subscription is not its
+// own any more, tells the one whose it is.
+func TestFoundToHaveMoved(t *testing.T) {
+	inCluster(t, func(c *cluster, w *world) {
+		w.subscribe("a", Target{}, func(n int, _ context.Context) (int, http.Header) { return []int{0, 500, 200}[min(n, 2)], nil })
+		w.publish("a")
+		time.Sleep(time.Second)
+		c.mu.Lock()
+		c.homes["a"] = "two"
+		c.mu.Unlock()
+		w.ended(10 * time.Second)
+	})
 }
 
 // Subscriptions that move all the time lose nothing, and keep their order.

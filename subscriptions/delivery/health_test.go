@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,10 +36,11 @@ func TestCircuit(t *testing.T) {
 
 func circuit(w *world, ordered bool) {
 	const backlog = 2000
-	down := true
+	var down atomic.Bool
+	down.Store(true)
 	to := w.subscribe("a", Target{Ordered: ordered}, func(_ int, ctx context.Context) (int, http.Header) {
 		wait(ctx, time.Second)
-		if down {
+		if down.Load() {
 			return 500, nil
 		}
 		return 200, nil
@@ -51,7 +53,7 @@ func circuit(w *world, ordered bool) {
 		atATime = 1
 	}
 	time.Sleep(7 * time.Hour)
-	down = false
+	down.Store(false)
 	failed := len(w.seen(to))
 	if failed > 50 {
 		w.t.Errorf("%d attempts while it was down", failed)
@@ -106,9 +108,10 @@ func TestCircuitProbes(t *testing.T) {
 // The owner is told when an endpoint fails, and how it goes on, once each.
 func TestReports(t *testing.T) {
 	run(t, Config{DisableAfter: 10 * time.Hour}, func(w *world) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		w.subscribe("a", Target{}, func(int, context.Context) (int, http.Header) {
-			if down {
+			if down.Load() {
 				return 500, nil
 			}
 			return 200, nil
@@ -140,7 +143,7 @@ func TestReports(t *testing.T) {
 			time.Sleep(time.Until(begun.Add(time.Duration(step.share * float64(10*time.Hour)))))
 			w.isTold("a", step.want...)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(time.Hour)
 		w.isTold("a", "failing 0", "failing 1", "failing 2", "failing 3", "recovered 3")
 		for range 2 * w.PerSubscription {
@@ -230,31 +233,27 @@ func TestGone(t *testing.T) {
 func TestReportsAreRetried(t *testing.T) {
 	for _, health := range []Health{Failing, Recovered, Disabled, Gone} {
 		run(t, Config{DisableAfter: 10 * time.Hour}, func(w *world) {
-			failing := 0
+			var failing, answer atomic.Int64
+			answer.Store(500)
 			w.store.fails = func(method string) (before, after bool) {
-				if method == "Report" && failing > 0 {
-					failing--
-					return true, false
-				}
-				return false, false
+				return method == "Report" && failing.Add(-1) >= 0, false
 			}
-			answer := 500
-			w.subscribe("a", Target{}, func(int, context.Context) (int, http.Header) { return answer, nil })
+			w.subscribe("a", Target{}, func(int, context.Context) (int, http.Header) { return int(answer.Load()), nil })
 			for range 12 {
 				w.publish("a")
 			}
 			if health == Failing {
-				failing = 2
+				failing.Store(2)
 			}
 			time.Sleep(time.Minute)
-			switch failing = 2; health {
+			switch failing.Store(2); health {
 			case Recovered:
-				answer = 200
+				answer.Store(200)
 			case Disabled:
 				time.Sleep(9*time.Hour + 30*time.Minute)
-				failing = 2
+				failing.Store(2)
 			case Gone:
-				answer = 410
+				answer.Store(410)
 			}
 			time.Sleep(3 * time.Hour)
 			for range 3 {

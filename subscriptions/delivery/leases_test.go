@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -60,6 +61,9 @@ func stopInTheMiddle(w *world, patience time.Duration, ordered bool) {
 	w.stop(ctx)
 	if took := time.Since(begun); took > min(patience, attemptTimeout)+time.Second {
 		w.t.Errorf("it took %v", took)
+	}
+	if n := len(w.rows[2].attempts); patience < attemptTimeout && n > 0 {
+		w.t.Errorf("%d attempts that were broken off are counted", n)
 	}
 	before := len(w.seen(to)) + len(w.seen(hanging)) + len(w.seen(limited))
 	w.publish("a", "hanging", "limited")
@@ -122,14 +126,14 @@ func TestStopWhilePublishing(t *testing.T) {
 // allows, and what could not be stored is sent again after the next start.
 func TestStopWithoutStore(t *testing.T) {
 	run(t, Config{}, func(w *world) {
-		away := false
-		w.store.fails = func(string) (before, after bool) { return away, false }
+		var away atomic.Bool
+		w.store.fails = func(string) (before, after bool) { return away.Load(), false }
 		to := w.subscribe("a", Target{Rate: 10}, nil)
 		for range 100 {
 			w.publish("a")
 		}
 		time.Sleep(time.Second)
-		away = true
+		away.Store(true)
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
@@ -142,7 +146,7 @@ func TestStopWithoutStore(t *testing.T) {
 			t.Error("it has started without a store")
 		}
 		w.checkIdle()
-		away = false
+		away.Store(false)
 		time.Sleep(time.Minute)
 		w.start()
 		w.ended(time.Minute)

@@ -145,6 +145,32 @@ func TestOrderOfWhatIsGivenBack(t *testing.T) {
 	}
 }
 
+// Nor is what was published before a pause overtaken by what is published at its
+// end.
+func TestOrderAfterPause(t *testing.T) {
+	for step := range 40 {
+		run(t, Config{}, func(w *world) {
+			w.store.latency = func(method string) time.Duration {
+				return map[string]time.Duration{"Target": 20 * time.Millisecond}[method]
+			}
+			to := w.subscribe("a", Target{Ordered: true}, nil)
+			target := w.subscriptions["a"].target
+			w.setTarget("a", nil)
+			w.Changed("a")
+			for range 3 {
+				w.publish("a")
+			}
+			time.Sleep(time.Minute)
+			w.publish("a")
+			time.Sleep(time.Duration(step) * time.Millisecond)
+			w.setTarget("a", target)
+			w.Changed("a")
+			w.ended(time.Minute)
+			w.checkOrder(to)
+		})
+	}
+}
+
 // A subscription may become ordered, or cease to be, at any time. No slot is
 // lost by it.
 func TestOrderedChanges(t *testing.T) {

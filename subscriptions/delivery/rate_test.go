@@ -139,3 +139,27 @@ func TestRateChanges(t *testing.T) {
 		}
 	})
 }
+
+// Nothing goes out by a target that has changed while the store was asked for it.
+func TestRateChangesMeanwhile(t *testing.T) {
+	for step := range 12 {
+		run(t, Config{}, func(w *world) {
+			w.store.latency = func(method string) time.Duration {
+				return map[string]time.Duration{"Target": 10 * time.Millisecond}[method]
+			}
+			to := w.subscribe("a", Target{}, nil)
+			w.backlog("a", 50, 2)
+			w.Changed("a")
+			time.Sleep(time.Duration(step) * 2 * time.Millisecond)
+			if len(w.seen(to)) > 0 {
+				return
+			}
+			limited := *w.subscriptions["a"].target
+			limited.Rate = 5
+			w.setTarget("a", &limited)
+			w.Changed("a")
+			w.ended(time.Minute)
+			checkRate(w.t, w.seen(to), 5)
+		})
+	}
+}

@@ -106,6 +106,7 @@ type world struct {
 
 	broken sync.Once // bounds how much is said of it
 
+	others bool                 // whether there are other nodes
 	commit func() time.Duration // how long publishing takes to be committed
 }
 
@@ -230,7 +231,7 @@ func (w *world) publishSize(size int, to ...string) string {
 	message := &Message{EventID: fmt.Sprint("evt_", w.last), Published: time.Now(), Body: body[:size]}
 	deliveries := make([]*Delivery, len(to))
 	for i, id := range to {
-		if !reserved[i] || recipients[i].Ordered && w.hasOthers(id) {
+		if !reserved[i] || w.others && recipients[i].Ordered && w.isOthers(id) {
 			w.insert(id, message, "")
 			continue
 		}
@@ -244,10 +245,10 @@ func (w *world) publishSize(size int, to ...string) string {
 	return message.EventID
 }
 
-// hasOthers reports whether there are deliveries of a subscription that this
-// node has not: what is published to an ordered one then queues up behind them.
-// The ledger is locked.
-func (w *world) hasOthers(id string) bool {
+// isOthers reports whether there are deliveries of a subscription that this node
+// has not: what is published to an ordered one then queues up behind them. The
+// ledger is locked.
+func (w *world) isOthers(id string) bool {
 	return slices.ContainsFunc(w.subscriptions[id].rows, func(r *row) bool { return r.state == Pending && r.node != w.Node })
 }
 
