@@ -178,7 +178,8 @@ func (p *publication) insert(ctx context.Context, tx *datastore.Tx, index map[st
 	return rows.Err()
 }
 
-// insertAllDeliveries numbers them in the order of publishing.
+// insertAllDeliveries numbers them in the order of publishing. The statement does
+// not see its own rows: what they must not overtake of each other is known here.
 func insertAllDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publication, node string, now int64) error {
 	type place struct {
 		*publication
@@ -187,11 +188,13 @@ func insertAllDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publica
 	places := make(map[[2]string]place)
 	var events, subscriptions []string
 	var leased []bool
+	waits := make(map[string]bool) // ordered subscriptions, one of whose deliveries is not leased
 	for _, p := range batch {
 		for i, to := range p.matching {
 			places[[2]string{p.event.ID, to.Subscription}] = place{p, i}
 			events, subscriptions = append(events, p.event.ID), append(subscriptions, to.Subscription)
-			leased = append(leased, p.reserved[i])
+			waits[to.Subscription] = to.Ordered && (waits[to.Subscription] || !p.reserved[i])
+			leased = append(leased, p.reserved[i] && !waits[to.Subscription])
 		}
 	}
 	if len(events) == 0 {

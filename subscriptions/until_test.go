@@ -53,7 +53,6 @@ func targetUntil(t *testing.T, e *edge, _ string) {
 // A subscription that has expired is sent nothing more: not what waits behind
 // requests that are under way, and not what failed before.
 func TestExpiredIsSentNothing(t *testing.T) {
-	t.Skip("the engine does not heed Target.Until yet")
 	e := start(t, site)
 	expiry := time.Now().Add(3 * time.Second).UTC().Truncate(time.Millisecond)
 	held, open := gate(t)
