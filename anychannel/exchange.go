@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/appcall"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/egress"
 )
@@ -178,7 +179,7 @@ func (ex *exchange) post(target *url.URL, clientData []byte) (*answer, *refusal)
 		Header: http.Header{
 			"Accept":       {"application/json"},
 			"Content-Type": {ex.instance.prefix.contentType()},
-			"User-Agent":   {userAgent},
+			"User-Agent":   {appcall.UserAgent},
 		},
 		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload)),
 		// for a connection that the service closed before anything was written

@@ -34,9 +34,6 @@ const (
 	defaultMaxBody = 1 << 20
 )
 
-// userAgent is how the edge presents itself to services and helpdesks.
-const userAgent = "caddy-connector"
-
 // Handler lets an app in a helpdesk post to an integration service with the
 // credentials of the integration instance that a ticket belongs to, which the
 // app never sees. It is the edge's half of Zendesk's authenticating proxy;

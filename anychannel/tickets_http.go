@@ -6,22 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"go.uber.org/zap"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/f737063d/caddy-connector/internal/appcall"
 	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/httptransport"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
-	"github.com/f737063d/caddy-connector/internal/rawpath"
-	"github.com/f737063d/caddy-connector/internal/secret"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
@@ -32,6 +28,10 @@ func init() {
 const (
 	defaultAgentHeader   = "X-Agent-Id"
 	defaultTicketTimeout = 5 * time.Second
+
+	// in the helpdesk's URL
+	ticketPlaceholder = "{ticket_id}"
+	agentPlaceholder  = "{agent_id}"
 
 	maxTicketAnswer  = 64 << 10 // bytes of the helpdesk's answer
 	maxCachedTickets = 10_000   // by agent
@@ -70,7 +70,7 @@ type HTTPTickets struct {
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
 	template  string
-	headers   map[string]secret.Value
+	headers   appcall.Headers
 	transport *reverseproxy.HTTPTransport
 	cache     *otter.Cache[ticketKey, cachedTicket]
 }
@@ -106,52 +106,24 @@ func (s *HTTPTickets) Provision(ctx caddy.Context) error {
 	if s.Timeout < 0 || s.Cache < 0 {
 		return errors.New("timeout and cache must not be negative")
 	}
-	if err := checkAgentHeader(s.AgentHeader); err != nil {
-		return err
-	}
 	repl := caddy.NewReplacer()
 	s.template = repl.ReplaceKnown(s.URL, "")
-	if err := checkTicketURL(s.template); err != nil {
+	if !strings.Contains(s.template, ticketPlaceholder) {
+		return errors.New("the URL has no " + ticketPlaceholder)
+	}
+	if err := appcall.CheckURL(s.template, ticketPlaceholder, agentPlaceholder); err != nil {
 		return err
 	}
-	if err := s.provisionHeaders(repl, ctx.Logger()); err != nil {
+	var err error
+	if s.headers, err = appcall.NewHeaders(repl, s.AgentHeader, s.Headers, ctx.Logger()); err != nil {
 		return err
 	}
 	if s.Cache > 0 {
 		// it expires by its own time, which begins before the helpdesk is asked
 		s.cache = otter.Must(&otter.Options[ticketKey, cachedTicket]{MaximumSize: maxCachedTickets})
 	}
-	var err error
 	s.transport, err = httptransport.Load(ctx, s, &s.TransportRaw)
 	return err
-}
-
-func (s *HTTPTickets) provisionHeaders(repl *caddy.Replacer, logger *zap.Logger) error {
-	s.headers = make(map[string]secret.Value)
-	for name, configured := range s.Headers {
-		if err := checkHelpdeskHeader(name); err != nil {
-			return err
-		}
-		if strings.EqualFold(name, s.AgentHeader) {
-			return fmt.Errorf("header %s is the agent's", name)
-		}
-		value, err := secret.Resolve(repl, configured)
-		if err == nil && !httpguts.ValidHeaderFieldValue(value.Reveal()) {
-			err = errors.New("its value has characters that no header can carry")
-		}
-		if err != nil {
-			return fmt.Errorf("header %s: %w", name, err)
-		}
-		if secret.IsLiteral(configured) && strings.EqualFold(name, "Authorization") {
-			logger.Warn("the header's secret can be read in the config; use {env.*} or {file.*}", zap.String("header", name))
-		}
-		key := http.CanonicalHeaderKey(name)
-		if _, ok := s.headers[key]; ok {
-			return fmt.Errorf("header %s is given twice", key)
-		}
-		s.headers[key] = value
-	}
-	return nil
 }
 
 // Instance implements TicketSource.
@@ -181,18 +153,13 @@ func (s *HTTPTickets) look(ctx context.Context, ticketID, agentID string) (strin
 }
 
 func (s *HTTPTickets) ask(ctx context.Context, ticketID, agentID string) (string, error) {
-	target, err := expandTicketURL(s.template, ticketID, agentID)
+	target, err := appcall.Expand(s.template, ticketPlaceholder, ticketID, agentPlaceholder, agentID)
 	if err != nil {
 		return "", errAgentID
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
-	for name, value := range s.headers {
-		header[name] = []string{value.Reveal()}
-	}
-	header[http.CanonicalHeaderKey(s.AgentHeader)] = []string{agentID}
-	request := (&http.Request{Method: http.MethodGet, URL: target, Host: target.Host, Header: header}).WithContext(ctx)
+	request := (&http.Request{Method: http.MethodGet, URL: target, Host: target.Host, Header: s.headers.For(agentID)}).WithContext(ctx)
 
 	res, err := s.transport.RoundTrip(request)
 	if err != nil {
@@ -235,64 +202,6 @@ func lookupError(ctx context.Context, err error) error {
 		return err
 	}
 	return errors.New("the helpdesk's answer is malformed")
-}
-
-// expandTicketURL puts the ids into the URL, percent-encoded where they stand.
-func expandTicketURL(template, ticketID, agentID string) (*url.URL, error) {
-	// QueryEscape leaves what no path either reads as more than itself, and an id
-	// has no space, which it would make a plus sign
-	expanded := strings.NewReplacer("{ticket_id}", ticketID, "{agent_id}", url.QueryEscape(agentID)).Replace(template)
-	u, err := url.Parse(expanded)
-	if err != nil {
-		return nil, err
-	}
-	return u, rawpath.Check(u.EscapedPath())
-}
-
-// checkTicketURL checks the URL before the ids are in it. Errors do not repeat
-// it: it may hold a secret.
-func checkTicketURL(template string) error {
-	if !strings.Contains(template, "{ticket_id}") {
-		return errors.New("the URL has no {ticket_id}")
-	}
-	u, err := expandTicketURL(template, "1", "agent")
-	if err != nil {
-		return errors.New("the URL cannot be parsed, or has dot segments")
-	}
-	other, err := expandTicketURL(template, "2", "other")
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return errors.New("the URL must begin with http:// or https:// and a host")
-	case u.Scheme != other.Scheme || u.Host != other.Host:
-		return errors.New("the URL's host must not depend on the ticket or the agent")
-	case u.User != nil:
-		return errors.New("the URL must not have a user or password; use a header")
-	case u.Fragment != "" || strings.Contains(template, "#"):
-		return errors.New("the URL must not have a fragment")
-	}
-	return nil
-}
-
-func checkAgentHeader(name string) error {
-	if err := checkHelpdeskHeader(name); err != nil {
-		return err
-	}
-	if strings.ContainsAny(name, "_.") {
-		return fmt.Errorf("header '%s': Caddy drops names with '_' or '.'", name)
-	}
-	return nil
-}
-
-// checkHelpdeskHeader refuses names that are not for the config to set.
-func checkHelpdeskHeader(name string) error {
-	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("'%s' is not a header name", name)
-	}
-	switch http.CanonicalHeaderKey(name) {
-	case "Connection", "Content-Length", "Expect", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return fmt.Errorf("header '%s' has a meaning of its own", name)
-	}
-	return nil
 }
 
 // Interface guards

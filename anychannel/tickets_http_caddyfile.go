@@ -1,10 +1,9 @@
 package anychannel
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/f737063d/caddy-connector/internal/appcall"
 	"github.com/f737063d/caddy-connector/internal/directive"
 )
 
@@ -31,9 +30,9 @@ func (s *HTTPTickets) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return directive.Block(d, func(name string) (bool, error) {
 		switch name {
 		case "agent_header":
-			return true, directive.Word(d, &s.AgentHeader, checkAgentHeader)
+			return true, directive.Word(d, &s.AgentHeader, appcall.CheckUserHeader)
 		case "header":
-			return true, s.unmarshalHeader(d)
+			return true, appcall.UnmarshalHeader(d, &s.Headers)
 		case "timeout":
 			return true, directive.Duration(d, &s.Timeout)
 		case "cache":
@@ -43,26 +42,6 @@ func (s *HTTPTickets) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		return false, nil
 	})
-}
-
-func (s *HTTPTickets) unmarshalHeader(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 || args[1] == "" {
-		return d.ArgErr()
-	}
-	if err := checkHelpdeskHeader(args[0]); err != nil {
-		return d.WrapErr(err)
-	}
-	for name := range s.Headers {
-		if strings.EqualFold(name, args[0]) {
-			return d.Errf("duplicate header '%s'", args[0])
-		}
-	}
-	if s.Headers == nil {
-		s.Headers = make(map[string]string)
-	}
-	s.Headers[args[0]] = args[1]
-	return directive.NoBlock(d, "header")
 }
 
 func (s *HTTPTickets) unmarshalTransport(d *caddyfile.Dispenser) (err error) {

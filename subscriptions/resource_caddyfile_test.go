@@ -108,7 +108,7 @@ func TestResourceConfigErrors(t *testing.T) {
 		`{"from":"http://a/#"}`:                                   "from: the URL must not have a fragment",
 		`{"from":"http://a","user_header":"X.U"}`:                 "Caddy drops names",
 		`{"from":"http://a","headers":{"Host":"b"}}`:              "has a meaning of its own",
-		`{"from":"http://a","headers":{"x-user-id":"b"}}`:         "header X-User-Id is the user's",
+		`{"from":"http://a","headers":{"x-user-id":"b"}}`:         "header X-User-Id has the user's id",
 		`{"from":"http://a","headers":{"X-A":"b","x-a":"c"}}`:     "header X-A is given twice",
 		`{"from":"http://a","headers":{"X-A":""}}`:                "header X-A: empty secret",
 		`{"from":"http://a","headers":{"X-A":"{env.EMPTY}"}}`:     "header X-A: ",

@@ -19,8 +19,8 @@ import (
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
-// userAgent is how the edge presents itself.
-const userAgent = "caddy-connector"
+// UserAgent is how the edge presents itself.
+const UserAgent = "caddy-connector"
 
 // Expand puts values into a URL, percent-encoded where they stand. The pairs
 // are placeholders, such as {user_id}, and their values, which have visible
@@ -85,7 +85,7 @@ func NewHeaders(repl *caddy.Replacer, user string, configured map[string]string,
 		}
 		key := http.CanonicalHeaderKey(name)
 		if key == h.user {
-			return Headers{}, fmt.Errorf("header %s is the user's", key)
+			return Headers{}, fmt.Errorf("header %s has the user's id", key)
 		}
 		if _, ok := h.own[key]; ok {
 			return Headers{}, fmt.Errorf("header %s is given twice", key)
@@ -107,7 +107,7 @@ func NewHeaders(repl *caddy.Replacer, user string, configured map[string]string,
 
 // For returns the header of a request on behalf of a user.
 func (h Headers) For(user string) http.Header {
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {UserAgent}}
 	for name, value := range h.own {
 		header[name] = []string{value.Reveal()}
 	}

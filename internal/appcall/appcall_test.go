@@ -57,7 +57,7 @@ func TestHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := http.Header{"Accept": {"text/csv"}, "User-Agent": {userAgent}, "Authorization": {"Bearer t0ken"}, "X-User": {"alice"}}
+	want := http.Header{"Accept": {"text/csv"}, "User-Agent": {UserAgent}, "Authorization": {"Bearer t0ken"}, "X-User": {"alice"}}
 	got := h.For("alice")
 	for name, values := range want {
 		if !slices.Equal(got[name], values) {
@@ -71,7 +71,7 @@ func TestHeaders(t *testing.T) {
 	if h.For("bob").Get("X-User") != "bob" {
 		t.Error("headers are shared between requests")
 	}
-	for name, want := range map[string]string{"X-User": "is the user's", "Host": "meaning of its own", "a b": "not a header name"} {
+	for name, want := range map[string]string{"X-User": "has the user's id", "Host": "meaning of its own", "a b": "not a header name"} {
 		if _, err := NewHeaders(caddy.NewReplacer(), "X-User", map[string]string{name: "x"}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
