@@ -173,9 +173,8 @@ func testPushEnables(t *testing.T, e *edge, _ string) {
 	}
 	eventually(t, "what waited", func() bool { return len(hook.seen()) == 5 })
 
-	e.write("UPDATE connector_subscriptions SET target_url = 'http://127.0.0.1:1/' WHERE id = $1", sub)
-	time.Sleep(testPace)
-	got := e.do("alice", "POST", path+"/test", "")
+	away := e.subscribe("alice", "p1", "target_url", "http://"+freeAddr(t)).id()
+	got := e.do("alice", "POST", "/subscriptions/"+away+"/test", "")
 	if got.is(t, http.StatusOK, ""); got.body["delivered"] != false || got.body["status"] != nil || got.body["error"] != "connection_refused" {
 		t.Errorf("answer %s", got.text)
 	}
