@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/f737063d/caddy-connector/datastore"
@@ -18,16 +17,9 @@ var migrations embed.FS
 
 func init() {
 	datastore.Register(datastore.Feature{
-		Name: "any_channel", SQLite: migrationsFor("sqlite"), PostgreSQL: migrationsFor("postgres"), Reencrypt: reencrypt,
+		Name: "any_channel", Reencrypt: sealedMetadata.Reencrypt,
+		SQLite: datastore.Dir(migrations, "migrations/sqlite"), PostgreSQL: datastore.Dir(migrations, "migrations/postgres"),
 	})
-}
-
-func migrationsFor(dialect string) fs.FS {
-	found, err := fs.Sub(migrations, "migrations/"+dialect)
-	if err != nil {
-		panic(err)
-	}
-	return found
 }
 
 // States of an instance in the database.
@@ -44,6 +36,8 @@ type links struct{ db *datastore.DB }
 func metadataOf(instance, integration string) []byte {
 	return []byte("any_channel/instance/" + instance + "/" + integration + "/metadata") // no name has a slash
 }
+
+var sealedMetadata = datastore.SealedTable{Name: "connector_instances", Key: "name", Bound: "integration", AdditionalData: metadataOf}
 
 const findQuery = `SELECT l.agents, i.name, i.integration, i.state, i.sealed
 	FROM connector_ticket_links l JOIN connector_instances i ON i.name = l.instance WHERE l.ticket_id = $1`

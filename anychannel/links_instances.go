@@ -31,15 +31,6 @@ type instanceChange struct {
 	metadata                 *string // nil: as it is
 }
 
-// locking returns the end of a query that keeps others from changing the row
-// that it finds, as all are kept on SQLite.
-func locking(tx *datastore.Tx, strength string) string {
-	if tx.Dialect() == datastore.PostgreSQL {
-		return " FOR " + strength
-	}
-	return ""
-}
-
 func (l links) putInstance(ctx context.Context, c *instanceChange) (kept *instanceRow, created bool, err error) {
 	ring, err := l.db.KeyRing()
 	if err != nil {
@@ -54,7 +45,7 @@ func (l links) putInstance(ctx context.Context, c *instanceChange) (kept *instan
 		if err != nil {
 			return err
 		}
-		kept, err = scanInstance(tx.QueryRow(ctx, "SELECT "+instanceColumns+" FROM connector_instances WHERE name = $1"+locking(tx, "UPDATE"), c.name))
+		kept, err = scanInstance(tx.QueryRow(ctx, "SELECT "+instanceColumns+" FROM connector_instances WHERE name = $1"+tx.Locking("UPDATE"), c.name))
 		created = errors.Is(err, sql.ErrNoRows)
 		switch {
 		case created && sealed == nil:

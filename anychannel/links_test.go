@@ -171,7 +171,7 @@ func TestSealedMetadataBelongsToItsInstance(t *testing.T) {
 		if _, err := l.find(t.Context(), "1", "alice"); !errors.Is(err, datastore.ErrNotAuthentic) {
 			t.Errorf("of another integration: %v", err)
 		}
-		if n, err := reencrypt(t.Context(), l.db, mustRing(t, l)); n != 0 || err != nil {
+		if n, err := sealedMetadata.Reencrypt(t.Context(), l.db, mustRing(t, l)); n != 0 || err != nil {
 			t.Errorf("%d, %v", n, err) // they are sealed with the first key
 		}
 	})
@@ -193,27 +193,27 @@ func TestReencrypt(t *testing.T) {
 		first, second := datastore.NewKey(), datastore.NewKey()
 		l := open(first)
 		name := func(i int) string { return fmt.Sprintf("i%04d", i) }
-		for i := range reencryptBatch + 2 {
+		for i := range datastore.ReencryptBatch + 2 {
 			l.mustPut(t, name(i), "instagram", "of "+name(i))
 		}
 		l.mustLink(t, "1", name(0))
-		l.mustLink(t, "2", name(reencryptBatch))
+		l.mustLink(t, "2", name(datastore.ReencryptBatch))
 		l = open(second, first)
 		l.wantMetadata(t, "1", "alice", "of "+name(0))
 		l.mustPut(t, name(0), "instagram", "again") // sealed with the second
-		for _, want := range []int{reencryptBatch + 1, 0} {
-			if n, err := reencrypt(t.Context(), l.db, mustRing(t, l)); n != want || err != nil {
+		for _, want := range []int{datastore.ReencryptBatch + 1, 0} {
+			if n, err := sealedMetadata.Reencrypt(t.Context(), l.db, mustRing(t, l)); n != want || err != nil {
 				t.Fatalf("%d, %v, want %d", n, err, want)
 			}
 		}
 		l.exec(t, "DELETE FROM connector_keys") // as the admin API's rotation does with the old ones
 		l = open(second)
 		l.wantMetadata(t, "1", "alice", "again")
-		l.wantMetadata(t, "2", "alice", "of "+name(reencryptBatch))
+		l.wantMetadata(t, "2", "alice", "of "+name(datastore.ReencryptBatch))
 
 		l = open(first, second)
 		l.exec(t, "UPDATE connector_instances SET integration = 'evil' WHERE name = $1", name(3))
-		if n, err := reencrypt(t.Context(), l.db, mustRing(t, l)); n != 0 || !errors.Is(err, datastore.ErrNotAuthentic) || !strings.Contains(err.Error(), name(3)) {
+		if n, err := sealedMetadata.Reencrypt(t.Context(), l.db, mustRing(t, l)); n != 0 || !errors.Is(err, datastore.ErrNotAuthentic) || !strings.Contains(err.Error(), name(3)) {
 			t.Errorf("what no key opens: %d, %v", n, err)
 		}
 	})

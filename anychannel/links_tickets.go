@@ -36,7 +36,7 @@ func (l links) putTicket(ctx context.Context, t *ticketRow) (created bool, err e
 			return err
 		}
 		var name string
-		err = tx.QueryRow(ctx, "SELECT name FROM connector_instances WHERE name = $1"+locking(tx, "KEY SHARE"), t.instance).Scan(&name)
+		err = tx.QueryRow(ctx, "SELECT name FROM connector_instances WHERE name = $1"+tx.Locking("KEY SHARE"), t.instance).Scan(&name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errInstanceMissing
 		}
@@ -44,7 +44,7 @@ func (l links) putTicket(ctx context.Context, t *ticketRow) (created bool, err e
 			return err
 		}
 		t.createdAt, t.updatedAt = now, now
-		err = tx.QueryRow(ctx, "SELECT created_at FROM connector_ticket_links WHERE ticket_id = $1"+locking(tx, "UPDATE"), t.id).Scan(&t.createdAt)
+		err = tx.QueryRow(ctx, "SELECT created_at FROM connector_ticket_links WHERE ticket_id = $1"+tx.Locking("UPDATE"), t.id).Scan(&t.createdAt)
 		if created = errors.Is(err, sql.ErrNoRows); err != nil && !created {
 			return err
 		}

@@ -33,7 +33,7 @@ var (
 	ownMigrations embed.FS
 
 	features = []Feature{{
-		Name: "keys", SQLite: sub(ownMigrations, "migrations/sqlite"), PostgreSQL: sub(ownMigrations, "migrations/postgres"),
+		Name: "keys", SQLite: Dir(ownMigrations, "migrations/sqlite"), PostgreSQL: Dir(ownMigrations, "migrations/postgres"),
 	}}
 	featureName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
 )
@@ -70,7 +70,9 @@ func (f Feature) migrations(dialect Dialect) fs.FS {
 
 func (f Feature) versionTable() string { return "connector_schema_" + f.Name }
 
-func sub(fsys fs.FS, dir string) fs.FS {
+// Dir returns a directory of an embedded file system, for a Feature's migrations.
+// It panics if it is not there.
+func Dir(fsys fs.FS, dir string) fs.FS {
 	found, err := fs.Sub(fsys, dir)
 	if err != nil {
 		panic(err)

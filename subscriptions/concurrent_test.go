@@ -85,7 +85,7 @@ func TestAllOperations(t *testing.T) {
 		if got.is(t, http.StatusAccepted, ""); got.body["deliveries"] != 1.0 {
 			t.Errorf("answer %s", got.text)
 		}
-		if n, err := reencrypt(context.Background(), e.db(), e.ring()); n != 0 || err != nil {
+		if n, err := sealedSecrets.Reencrypt(context.Background(), e.db(), e.ring()); n != 0 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		e.do("bob", "DELETE", path, "").is(t, http.StatusNotFound, "subscription_unknown")

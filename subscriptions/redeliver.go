@@ -52,10 +52,7 @@ func stateList(states []delivery.State) string {
 // receives returns nil if a subscription is sent what is published, and keeps it
 // from being changed until the transaction ends.
 func receives(ctx context.Context, tx *datastore.Tx, id string, now int64) error {
-	query := "SELECT status, coalesce(expires_at, 0) FROM connector_subscriptions WHERE id = $1"
-	if tx.Dialect() == datastore.PostgreSQL {
-		query += " FOR SHARE"
-	}
+	query := "SELECT status, coalesce(expires_at, 0) FROM connector_subscriptions WHERE id = $1" + tx.Locking("SHARE")
 	var status string
 	var expiresAt int64
 	err := tx.QueryRow(ctx, query, id).Scan(&status, &expiresAt)

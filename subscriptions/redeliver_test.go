@@ -173,7 +173,15 @@ func testPushEnables(t *testing.T, e *edge, _ string) {
 	}
 	eventually(t, "what waited", func() bool { return len(hook.seen()) == 5 })
 
-	e.write("UPDATE connector_subscriptions SET target_url = 'http://127.0.0.1:1/' WHERE id = $1", sub)
+	// what is sealed is sent to no target but its own
+	e.write("UPDATE connector_subscriptions SET target_url = $1 WHERE id = $2", hook.URL+"/evil", sub)
+	time.Sleep(testPace)
+	e.do("alice", "POST", path+"/test", "").is(t, http.StatusInternalServerError, "internal")
+	e.write("UPDATE connector_subscriptions SET target_url = $1 WHERE id = $2", hook.URL, sub)
+	if n := len(hook.seen()); n != 5 {
+		t.Errorf("%d arrived", n)
+	}
+	hook.Close()
 	time.Sleep(testPace)
 	got := e.do("alice", "POST", path+"/test", "")
 	if got.is(t, http.StatusOK, ""); got.body["delivered"] != false || got.body["status"] != nil || got.body["error"] != "connection_refused" {

@@ -30,19 +30,26 @@ type storedSecret struct {
 	Until  int64  `json:"until"` // microseconds since 1970; 0: it is the one in use
 }
 
-// secretsOf is where what is sealed of a subscription belongs.
-func secretsOf(id string) []byte { return []byte("subscription/" + id + "/secrets") }
-
-// seal seals what belongs to a subscription.
-func (c *confidential) seal(ring *datastore.KeyRing, id string) []byte {
-	plain, _ := json.Marshal(c) // texts and numbers always encode
-	return ring.Seal(plain, secretsOf(id))
+// secretsOf is where what is sealed of a subscription belongs. Who can write to
+// the database, but lacks the keys, cannot have it sent to another target.
+func secretsOf(id, target string) []byte {
+	return []byte("subscription/" + id + "/secrets/" + target) // no id has a slash
 }
 
-// openSealed opens what belongs to a subscription, without secrets that have
-// expired.
-func openSealed(ring *datastore.KeyRing, id string, sealed []byte, now time.Time) (*confidential, error) {
-	plain, err := ring.Open(sealed, secretsOf(id))
+// place is where what is sealed of s belongs.
+func (s *subscription) place() []byte { return secretsOf(s.id, s.targetURL) }
+
+var sealedSecrets = datastore.SealedTable{Name: "connector_subscriptions", Key: "id", Bound: "target_url", AdditionalData: secretsOf}
+
+// seal seals what belongs to a place.
+func (c *confidential) seal(ring *datastore.KeyRing, place []byte) []byte {
+	plain, _ := json.Marshal(c) // texts and numbers always encode
+	return ring.Seal(plain, place)
+}
+
+// openSealed opens what belongs to a place, without secrets that have expired.
+func openSealed(ring *datastore.KeyRing, place, sealed []byte, now time.Time) (*confidential, error) {
+	plain, err := ring.Open(sealed, place)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,11 @@ import (
 // secrets returns what a subscription's deliveries are signed with.
 func (e *edge) secrets(id string) (plain []string) {
 	e.t.Helper()
-	secrets, err := openKeys(e.ring(), id, e.sealed(id), time.Now())
+	var to string
+	if err := e.db().QueryRow(context.Background(), "SELECT target_url FROM connector_subscriptions WHERE id = $1", id).Scan(&to); err != nil {
+		e.t.Fatal(err)
+	}
+	secrets, err := openKeys(e.ring(), secretsOf(id, to), e.sealed(id), time.Now())
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -26,24 +30,24 @@ func (e *edge) secrets(id string) (plain []string) {
 	return plain
 }
 
-func openKeys(ring *datastore.KeyRing, id string, sealed []byte, at time.Time) ([]signature.Secret, error) {
-	opened, err := openSealed(ring, id, sealed, at)
+func openKeys(ring *datastore.KeyRing, place, sealed []byte, at time.Time) ([]signature.Secret, error) {
+	opened, err := openSealed(ring, place, sealed, at)
 	if err != nil {
 		return nil, err
 	}
 	return opened.keys()
 }
 
-func sealOne(ring *datastore.KeyRing, id string, secret signature.Secret) []byte {
-	return (&confidential{Secrets: []storedSecret{{Secret: secret.Reveal()}}}).seal(ring, id)
+func sealOne(ring *datastore.KeyRing, place []byte, secret signature.Secret) []byte {
+	return (&confidential{Secrets: []storedSecret{{Secret: secret.Reveal()}}}).seal(ring, place)
 }
 
 func TestRotatedSecretsExpire(t *testing.T) {
 	e := start(t, site)
-	ring, now := e.ring(), time.Now()
+	ring, now, place := e.ring(), time.Now(), secretsOf("sub_1", target)
 	reveal := func(sealed []byte, at time.Time) (plain []string) {
 		t.Helper()
-		secrets, err := openKeys(ring, "sub_1", sealed, at)
+		secrets, err := openKeys(ring, place, sealed, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,15 +57,15 @@ func TestRotatedSecretsExpire(t *testing.T) {
 		return plain
 	}
 	first, second, third := signature.NewSecret(), signature.NewSecret(), signature.NewSecret()
-	sealed := sealOne(ring, "sub_1", first)
+	sealed := sealOne(ring, place, first)
 	rotate := func(secret signature.Secret, at time.Time) {
 		t.Helper()
-		opened, err := openSealed(ring, "sub_1", sealed, at)
+		opened, err := openSealed(ring, place, sealed, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		opened.rotate(at, secret)
-		sealed = opened.seal(ring, "sub_1")
+		sealed = opened.seal(ring, place)
 	}
 	rotate(second, now)
 	rotate(third, now.Add(time.Hour))
@@ -86,17 +90,19 @@ func TestRotatedSecretsExpire(t *testing.T) {
 
 func TestSecretsBelongToTheirSubscription(t *testing.T) {
 	e := start(t, site)
-	ring := e.ring()
-	sealed := sealOne(ring, "sub_1", signature.NewSecret())
-	if _, err := openKeys(ring, "sub_2", sealed, time.Now()); !errors.Is(err, datastore.ErrNotAuthentic) {
-		t.Errorf("another subscription's: %v", err)
+	ring, place := e.ring(), secretsOf("sub_1", target)
+	sealed := sealOne(ring, place, signature.NewSecret())
+	for _, other := range [][]byte{secretsOf("sub_2", target), secretsOf("sub_1", "https://evil.example/"), secretsOf("sub_1", "")} {
+		if _, err := openKeys(ring, other, sealed, time.Now()); !errors.Is(err, datastore.ErrNotAuthentic) {
+			t.Errorf("%s: %v", other, err)
+		}
 	}
 	for _, broken := range []string{"", "x", `{"secret":"whsec_x"}`, `{}`, `[{"secret":"whsec_x"}]`, `{"secrets":[{"secret":"whsec_x"}]}`} {
-		if _, err := openKeys(ring, "sub_1", ring.Seal([]byte(broken), secretsOf("sub_1")), time.Now()); err == nil {
+		if _, err := openKeys(ring, place, ring.Seal([]byte(broken), place), time.Now()); err == nil {
 			t.Errorf("%q can be opened", broken)
 		}
 	}
-	plain, err := ring.Open(sealed, []byte("subscription/sub_1/secrets"))
+	plain, err := ring.Open(sealed, []byte("subscription/sub_1/secrets/"+target))
 	var stored confidential
 	if err != nil || json.Unmarshal(plain, &stored) != nil || len(stored.Secrets) != 1 || stored.Secrets[0].Until != 0 {
 		t.Errorf("sealed: %v", err)
@@ -132,7 +138,7 @@ func TestReencrypt(t *testing.T) {
 
 	// what no key opens is an error, and stays
 	e.exec("UPDATE connector_subscriptions SET sealed = x'0100' WHERE id = $1", ids[1])
-	if _, err := reencrypt(context.Background(), e.db(), e.ring()); err == nil {
+	if _, err := sealedSecrets.Reencrypt(context.Background(), e.db(), e.ring()); err == nil {
 		t.Error("broken secrets are no error")
 	}
 }
@@ -144,16 +150,16 @@ func TestReencryptInBatches(t *testing.T) {
 	e.load("encryption_keys "+key, site)
 	id := e.subscribe("alice", "p1").id()
 	ring := e.ring()
-	plain, err := ring.Open(e.sealed(id), secretsOf(id))
+	plain, err := ring.Open(e.sealed(id), secretsOf(id, target))
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = e.db().Write(context.Background(), func(ctx context.Context, tx *datastore.Tx) error {
-		for range reencryptBatch {
+		for range datastore.ReencryptBatch {
 			another := newID()
 			_, err := tx.Exec(ctx, `INSERT INTO connector_subscriptions
 				(id, owner, target_url, resource_type, resource_id, events, status, ordered, sealed, created_at, updated_at)
-				SELECT $1, owner, target_url, resource_type, resource_id, events, status, ordered, $2, created_at, updated_at FROM connector_subscriptions WHERE id = $3`, another, ring.Seal(plain, secretsOf(another)), id)
+				SELECT $1, owner, target_url, resource_type, resource_id, events, status, ordered, $2, created_at, updated_at FROM connector_subscriptions WHERE id = $3`, another, ring.Seal(plain, secretsOf(another, target)), id)
 			if err != nil {
 				return err
 			}
@@ -164,7 +170,7 @@ func TestReencryptInBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.load("encryption_keys "+datastore.NewKey()+" "+key, site)
-	if n, err := reencrypt(context.Background(), e.db(), e.ring()); n != reencryptBatch+1 || err != nil {
+	if n, err := sealedSecrets.Reencrypt(context.Background(), e.db(), e.ring()); n != datastore.ReencryptBatch+1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }

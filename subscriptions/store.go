@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
-	"io/fs"
 
 	"go.uber.org/zap"
 
@@ -21,16 +20,9 @@ var migrations embed.FS
 
 func init() {
 	datastore.Register(datastore.Feature{
-		Name: "subscriptions", SQLite: migrationsFor("sqlite"), PostgreSQL: migrationsFor("postgres"), Reencrypt: reencrypt,
+		Name: "subscriptions", Reencrypt: sealedSecrets.Reencrypt,
+		SQLite: datastore.Dir(migrations, "migrations/sqlite"), PostgreSQL: datastore.Dir(migrations, "migrations/postgres"),
 	})
-}
-
-func migrationsFor(dialect string) fs.FS {
-	found, err := fs.Sub(migrations, "migrations/"+dialect)
-	if err != nil {
-		panic(err)
-	}
-	return found
 }
 
 // Store keeps subscriptions, and events for the engine that sends them.

@@ -22,7 +22,7 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		return nil, false, err
 	}
 	a.id = newID()
-	sealed := a.seal(ring, a.id)
+	sealed := a.seal(ring, a.place())
 	err = s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		now, err := begin(ctx, tx, a.owner)
 		if err != nil {
@@ -103,10 +103,7 @@ func update(ctx context.Context, tx *datastore.Tx, s *subscription, now int64) e
 // lock returns a subscription of an owner's that has not ended, and keeps others
 // from changing it.
 func lock(ctx context.Context, tx *datastore.Tx, owner, id string) (found *subscription, sealed []byte, err error) {
-	query := "SELECT " + columns + ", sealed FROM connector_subscriptions WHERE id = $1 AND owner = $2"
-	if tx.Dialect() == datastore.PostgreSQL {
-		query += " FOR UPDATE"
-	}
+	query := "SELECT " + columns + ", sealed FROM connector_subscriptions WHERE id = $1 AND owner = $2" + tx.Locking("UPDATE")
 	if found, err = known(scan(tx.QueryRow(ctx, query, id, owner), &sealed)); err != nil {
 		return nil, nil, err
 	}
@@ -145,7 +142,7 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 			}
 		}
 		if c.headers != nil {
-			err = s.unseal(ctx, tx, id, sealed, now, func(found *confidential) { found.Headers = *c.headers })
+			err = s.unseal(ctx, tx, changed, sealed, now, func(found *confidential) { found.Headers = *c.headers })
 			if err != nil {
 				return err
 			}
@@ -160,17 +157,17 @@ func (s *Store) change(ctx context.Context, owner, id string, c change) (changed
 }
 
 // unseal changes what is sealed of a subscription.
-func (s *Store) unseal(ctx context.Context, tx *datastore.Tx, id string, sealed []byte, now int64, change func(*confidential)) error {
+func (s *Store) unseal(ctx context.Context, tx *datastore.Tx, of *subscription, sealed []byte, now int64, change func(*confidential)) error {
 	ring, err := s.db.KeyRing()
 	if err != nil {
 		return err
 	}
-	found, err := openSealed(ring, id, sealed, time.UnixMicro(now))
+	found, err := openSealed(ring, of.place(), sealed, time.UnixMicro(now))
 	if err != nil {
 		return err
 	}
 	change(found)
-	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1 WHERE id = $2", found.seal(ring, id), id)
+	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1 WHERE id = $2", found.seal(ring, of.place()), of.id)
 	return err
 }
 
@@ -187,7 +184,7 @@ func (s *Store) rotate(ctx context.Context, owner, id string) (secret signature.
 			return err
 		}
 		secret = found.signing.newSecret()
-		err = s.unseal(ctx, tx, id, sealed, now, func(c *confidential) { c.rotate(time.UnixMicro(now), secret) })
+		err = s.unseal(ctx, tx, found, sealed, now, func(c *confidential) { c.rotate(time.UnixMicro(now), secret) })
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Tar
 	if err != nil {
 		return nil, err
 	}
-	opened, err := openSealed(ring, id, sealed, now)
+	opened, err := openSealed(ring, secretsOf(id, target.URL), sealed, now)
 	if err != nil {
 		return nil, err
 	}
