@@ -173,8 +173,17 @@ func testPushEnables(t *testing.T, e *edge, _ string) {
 	}
 	eventually(t, "what waited", func() bool { return len(hook.seen()) == 5 })
 
-	away := e.subscribe("alice", "p1", "target_url", "http://"+freeAddr(t)).id()
-	got := e.do("alice", "POST", "/subscriptions/"+away+"/test", "")
+	// what is sealed is sent to no target but its own
+	e.write("UPDATE connector_subscriptions SET target_url = $1 WHERE id = $2", hook.URL+"/evil", sub)
+	time.Sleep(testPace)
+	e.do("alice", "POST", path+"/test", "").is(t, http.StatusInternalServerError, "internal")
+	e.write("UPDATE connector_subscriptions SET target_url = $1 WHERE id = $2", hook.URL, sub)
+	if n := len(hook.seen()); n != 5 {
+		t.Errorf("%d arrived", n)
+	}
+	hook.Close()
+	time.Sleep(testPace)
+	got := e.do("alice", "POST", path+"/test", "")
 	if got.is(t, http.StatusOK, ""); got.body["delivered"] != false || got.body["status"] != nil || got.body["error"] != "connection_refused" {
 		t.Errorf("answer %s", got.text)
 	}
