@@ -28,7 +28,7 @@ func webhook(addr string, n int) string { return fmt.Sprintf("http://%s/hook/%04
 
 func subscriptions() object {
 	return object{
-		"handler": "subscriptions", "event_types": []string{eventType}, "resources": object{"project": object{}},
+		"handler": "subscriptions", "event_types": object{eventType: object{}}, "resources": object{"project": object{"public": true}},
 		"max_per_owner": manyPerUser, "allow_http": true,
 	}
 }
