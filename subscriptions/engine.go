@@ -61,7 +61,7 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	node := rand.Text()
 	cluster, client, notifier := newCluster(db, node), new(currentTransport), newNotifier(db, node)
-	store := &Store{db: db, notifier: notifier, batcher: new(batcher)}
+	store := &Store{db: db, notifier: notifier, batcher: new(batcher), canceller: newCanceller(db, logger)}
 	leases := &queue{Store: store, node: node, cluster: cluster}
 	store.engine = delivery.New(delivery.Config{
 		Node: node, Store: leases, Client: client, Logger: logger,
@@ -144,6 +144,7 @@ func (s *sharedEngine) start(ctx context.Context) error {
 	s.unwatch = cancel
 	s.jobs.Go(func() { s.replayer.run(watched) })
 	s.jobs.Go(func() { s.pruner.run(watched) })
+	s.jobs.Go(func() { s.store.canceller.run(watched) })
 	if !s.leases.cluster.alone {
 		s.watch(watched)
 	}
