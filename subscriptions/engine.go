@@ -33,6 +33,7 @@ type sharedEngine struct {
 	pruner   *pruner
 	tests    pace
 	client   *currentTransport
+	log      *currentLog
 	leases   *queue
 
 	users atomic.Int32 // configs that run
@@ -50,8 +51,10 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 		return nil, err
 	}
 	engine := shared.(*sharedEngine)
+	engine.client.CompareAndSwap(nil, app.Transport()) // a request may come before the workers start
 	app.Work(func(ctx context.Context) {
 		engine.client.Store(app.Transport())
+		engine.log.Store(logger)
 		engine.pruner.retention.Store(int64(app.Retention))
 		engine.run(ctx)
 	})
@@ -60,6 +63,7 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 
 func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	node := rand.Text()
+	log, logger := newCurrentLog(logger)
 	cluster, client, notifier := newCluster(db, node), new(currentTransport), newNotifier(db, node)
 	store := &Store{db: db, notifier: notifier, batcher: new(batcher), canceller: newCanceller(db, logger)}
 	leases := &queue{Store: store, node: node, cluster: cluster}
@@ -68,7 +72,7 @@ func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 		Home: cluster.isHome, Tell: func(waiting []string) { notifier.tell(noticeWaiting, waiting...) },
 	})
 	return &sharedEngine{
-		Engine: store.engine, store: store, leases: leases, client: client,
+		Engine: store.engine, store: store, leases: leases, client: client, log: log,
 		replayer: newReplayer(store), pruner: &pruner{db: db, logger: logger},
 	}
 }
