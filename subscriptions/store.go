@@ -58,6 +58,7 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 // changed has the engine, and those of other nodes, look at a subscription anew.
 func (s *Store) changed(id string) {
 	s.engine.Changed(id)
+	s.replayer.wake()
 	s.notifier.tell(noticeChanged, id)
 }
 
