@@ -13,7 +13,7 @@ const (
 	pace             = 200  // events a second, one delivery each
 	calmSeconds      = 10
 	hangingSeconds   = 20 // more than an attempt may take: what hangs also fails
-	isolationRounds  = 2
+	isolationRounds  = 4
 	isolationBudget  = 2.0
 )
 
