@@ -43,8 +43,8 @@ type App struct {
 	Egress Egress `json:"egress,omitzero"`
 
 	// For how long events are kept, with their deliveries and attempts, and what
-	// else has ended. Deliveries that wait, such as those of a paused subscription,
-	// end with it too. It is at least 96h, as deliveries are tried for 72h.
+	// else has ended, such as a subscription that has expired. Deliveries that wait,
+	// such as those of a paused subscription, end with it too. It is at least 96h, as deliveries are tried for 72h.
 	// Default: 30d.
 	Retention caddy.Duration `json:"retention,omitempty"`
 

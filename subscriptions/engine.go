@@ -33,6 +33,7 @@ type sharedEngine struct {
 	pruner   *pruner
 	tests    pace
 	client   *currentTransport
+	log      *currentLog
 	leases   *queue
 
 	users atomic.Int32 // configs that run
@@ -50,8 +51,10 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 		return nil, err
 	}
 	engine := shared.(*sharedEngine)
+	engine.client.CompareAndSwap(nil, app.Transport()) // a request may come before the workers start
 	app.Work(func(ctx context.Context) {
 		engine.client.Store(app.Transport())
+		engine.log.Store(logger)
 		engine.pruner.retention.Store(int64(app.Retention))
 		engine.run(ctx)
 	})
@@ -60,15 +63,16 @@ func acquireEngine(app *datastore.App, db *datastore.DB, logger *zap.Logger) (*s
 
 func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	node := rand.Text()
+	log, logger := newCurrentLog(logger)
 	cluster, client, notifier := newCluster(db, node), new(currentTransport), newNotifier(db, node)
-	store := &Store{db: db, notifier: notifier, batcher: new(batcher)}
+	store := &Store{db: db, notifier: notifier, batcher: new(batcher), canceller: newCanceller(db, logger)}
 	leases := &queue{Store: store, node: node, cluster: cluster}
 	store.engine = delivery.New(delivery.Config{
 		Node: node, Store: leases, Client: client, Logger: logger,
 		Home: cluster.isHome, Tell: func(waiting []string) { notifier.tell(noticeWaiting, waiting...) },
 	})
 	return &sharedEngine{
-		Engine: store.engine, store: store, leases: leases, client: client,
+		Engine: store.engine, store: store, leases: leases, client: client, log: log,
 		replayer: newReplayer(store), pruner: &pruner{db: db, logger: logger},
 	}
 }
@@ -144,6 +148,7 @@ func (s *sharedEngine) start(ctx context.Context) error {
 	s.unwatch = cancel
 	s.jobs.Go(func() { s.replayer.run(watched) })
 	s.jobs.Go(func() { s.pruner.run(watched) })
+	s.jobs.Go(func() { s.store.canceller.run(watched) })
 	if !s.leases.cluster.alone {
 		s.watch(watched)
 	}

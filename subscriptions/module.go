@@ -192,8 +192,9 @@ type Handler struct {
 	// `_`, `.` and `-`, at most 64. At least one is required.
 	Resources map[string]*Resource `json:"resources,omitempty"`
 
-	// How many subscriptions a user may have, beside those that have ended. More
-	// are answered 409. Default: 1000.
+	// How many subscriptions a user may have, beside those that have ended; what
+	// has expired counts as long as the app's `retention` keeps it. More are
+	// answered 409. Default: 1000.
 	MaxPerOwner int `json:"max_per_owner,omitempty"`
 
 	// The largest request body, in bytes. A larger one is answered 413. Default:

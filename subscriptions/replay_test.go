@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -175,6 +176,14 @@ func replayWaits(t *testing.T, e *edge, _ string) {
 	others := e.subscribe("bob", "p2", "target_url", hook.URL).id()
 	e.do("bob", "POST", "/subscriptions/"+others+"/replays", longAgo+"}").is(t, http.StatusAccepted, "")
 
+	// they cost nothing, and take no other's place
+	engines.Range(func(_, shared any) bool {
+		running, err := shared.(*sharedEngine).replayer.running(context.Background())
+		if err != nil || len(running) > 1 || len(running) == 1 && running[0].subscription != others {
+			t.Errorf("%d are worked on, %v", len(running), err)
+		}
+		return true
+	})
 	if got := e.do("alice", "GET", path+"/replays/"+made[0], ""); got.body["status"] != "running" || got.body["replayed"].(float64) > 1500 {
 		t.Errorf("replay %s", got.text)
 	}
@@ -193,6 +202,26 @@ func replayWaits(t *testing.T, e *edge, _ string) {
 	})
 	if pending := e.ask("SELECT count(*) FROM connector_deliveries WHERE subscription_id = $1 AND state = 0", sub); pending != "0" {
 		t.Errorf("%s are still pending", pending)
+	}
+}
+
+// One that waits goes on when its subscription is resumed.
+func TestReplayIsResumed(t *testing.T) { eachDatabase(t, replayIsResumed) }
+
+func replayIsResumed(t *testing.T, e *edge, _ string) {
+	hook := newReceiver(t, nil)
+	sub := e.subscribe("alice", "p1", "target_url", hook.URL).id()
+	path := "/subscriptions/" + sub
+	e.bulk(sub, 10, 3)
+	e.do("alice", "POST", path+"/pause", "").is(t, http.StatusOK, "")
+	id := newReplayID()
+	e.write(`INSERT INTO connector_replays (id, subscription_id, since, until, states, status, position, replayed, total, created_at, updated_at)
+		VALUES ($1, $2, 0, 9000000000000000, '["cancelled"]', 'running', 0, 0, 10, 0, 0)`, id, sub)
+	e.do("alice", "PATCH", path, `{"ordered":true}`).is(t, http.StatusOK, "") // it is looked at
+	e.stays(hook, 0)
+	e.do("alice", "POST", path+"/resume", "").is(t, http.StatusOK, "")
+	if got := e.replayed(path + "/replays/" + id); got.body["status"] != "done" || got.body["replayed"] != 10.0 {
+		t.Errorf("replay %s", got.text)
 	}
 }
 

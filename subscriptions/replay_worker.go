@@ -17,8 +17,7 @@ const (
 	// next batch to be added: what is published meanwhile waits behind them.
 	maxWaiting = 500
 
-	// replays that wait for that, or for their subscription to be resumed, are
-	// looked at again after these times
+	// replays that wait for that are looked at again after these times
 	firstLook, lastLook = 50 * time.Millisecond, 5 * time.Second
 
 	runningReplays = 1000 // that a node works on at a time, in turn
@@ -107,9 +106,12 @@ func (r *replayer) round(ctx context.Context) (running, progress bool, err error
 // mine are the replays that this node works on, or may take over.
 const mine = "status = 'running' AND (node IS NULL OR node = $1 OR node NOT IN (SELECT id FROM connector_nodes))"
 
+// running are those of them that can go on. That a subscription is resumed, the
+// replayer is told.
 func (r *replayer) running(ctx context.Context) (running []*replay, err error) {
-	rows, err := r.db.Query(ctx, "SELECT "+replayColumns+" FROM connector_replays AS r WHERE "+mine+" ORDER BY r.id LIMIT $2",
-		r.engine.Node, runningReplays)
+	rows, err := r.db.Query(ctx, "SELECT "+replayColumns+" FROM connector_replays AS r WHERE "+mine+` AND NOT EXISTS (
+		SELECT 1 FROM connector_subscriptions AS s WHERE s.id = r.subscription_id AND s.status IN ('paused', 'disabled'))
+		ORDER BY r.id LIMIT $2`, r.engine.Node, runningReplays)
 	if err != nil {
 		return nil, err
 	}

@@ -122,11 +122,6 @@ func (p *pruner) write(ctx context.Context, f func(context.Context, *datastore.T
 	if err != nil {
 		return err
 	}
-	pause := float64(time.Since(started)) * (1/pruneShare - 1)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Duration(pause)):
-		return nil
-	}
+	rest(ctx, pauseAfter(time.Since(started), pruneShare))
+	return ctx.Err()
 }

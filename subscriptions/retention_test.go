@@ -95,6 +95,28 @@ func retention(t *testing.T, e *edge, _ string) {
 	prune("2 2 2 0 1")
 	e.write("UPDATE connector_subscriptions SET status = 'ended'")
 	prune("2 2 2 0 0")
+
+	now := time.Now()
+	for i, expired := range []time.Duration{-time.Hour, young, old} {
+		expiring := e.subscribe("alice", fmt.Sprint(i)).id()
+		e.write("UPDATE connector_subscriptions SET expires_at = $1 WHERE id = $2", micros(now.Add(-expired)), expiring)
+	}
+	prune("2 2 2 0 2") // a month ago
+}
+
+// What is not removed costs nothing: the writer of a file must not read it all.
+func TestRetentionIsIndexed(t *testing.T) {
+	e := start(t, site)
+	for statement, index := range map[string]string{
+		removeFrom("connector_replays", endedReplays):               "SEARCH connector_replays USING INDEX connector_replays_ended (updated_at<?)",
+		removeFrom("connector_subscriptions", endedSubscriptions):   "SEARCH connector_subscriptions USING INDEX connector_subscriptions_ended (updated_at<?)",
+		removeFrom("connector_subscriptions", expiredSubscriptions): "SEARCH connector_subscriptions USING INDEX connector_subscriptions_expiring (expires_at<?)",
+	} {
+		plan := strings.Join(e.rows("EXPLAIN QUERY PLAN "+statement, 1, 2), "\n")
+		if !strings.Contains(plan, index) || strings.Contains(plan, "SCAN") || !strings.Contains(plan, "(id=?)") {
+			t.Errorf("%s:\n%s", statement, plan)
+		}
+	}
 }
 
 // More than one transaction takes is removed too, also behind what a wrong clock

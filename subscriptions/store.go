@@ -33,6 +33,8 @@ type Store struct {
 	replayer *replayer
 	tests    *pace
 	batcher  *batcher
+
+	canceller *canceller
 }
 
 // openStore returns the store that a handler uses until it calls close.
@@ -50,12 +52,13 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 		return nil, err
 	}
 	shared := engine.store
-	return &Store{db, engine.Engine, shared.notifier, engine.replayer, &engine.tests, shared.batcher}, nil
+	return &Store{db, engine.Engine, shared.notifier, engine.replayer, &engine.tests, shared.batcher, shared.canceller}, nil
 }
 
 // changed has the engine, and those of other nodes, look at a subscription anew.
 func (s *Store) changed(id string) {
 	s.engine.Changed(id)
+	s.replayer.wake()
 	s.notifier.tell(noticeChanged, id)
 }
 

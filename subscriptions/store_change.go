@@ -199,6 +199,7 @@ func (s *Store) rotate(ctx context.Context, owner, id string) (secret signature.
 
 // delete removes a subscription and cancels its deliveries.
 func (s *Store) delete(ctx context.Context, owner, id string) error {
+	more := false
 	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		removed, err := tx.Exec(ctx, "DELETE FROM connector_subscriptions WHERE id = $1 AND owner = $2", id, owner)
 		if err != nil {
@@ -209,10 +210,14 @@ func (s *Store) delete(ctx context.Context, owner, id string) error {
 		} else if n == 0 {
 			return errUnknown
 		}
-		return cancelDeliveries(ctx, tx, id)
+		more, err = cancelDeliveries(ctx, tx, id)
+		return err
 	})
 	if err != nil {
 		return err
+	}
+	if more {
+		s.canceller.add(id)
 	}
 	s.changed(id)
 	return nil

@@ -19,9 +19,10 @@ type queue struct {
 	cluster *cluster
 }
 
-// Waiting implements delivery.Store.
+// Waiting implements delivery.Store. Subscriptions that are sent nothing now are
+// looked at when they change.
 func (q *queue) Waiting(ctx context.Context) ([]delivery.Due, error) {
-	rows, err := q.db.Query(ctx, `SELECT d.subscription_id, min(d.due), max(coalesce(s.ordered, 0))
+	rows, err := q.db.Query(ctx, `SELECT d.subscription_id, min(d.due), max(coalesce(s.ordered, 0)), coalesce(max(s.status), 'ended')
 		FROM connector_deliveries AS d LEFT JOIN connector_subscriptions AS s ON s.id = d.subscription_id
 		WHERE d.state = 0 AND d.node IS NULL GROUP BY d.subscription_id`)
 	if err != nil {
@@ -32,11 +33,17 @@ func (q *queue) Waiting(ctx context.Context) ([]delivery.Due, error) {
 	for rows.Next() {
 		var due delivery.Due
 		var at int64
-		if err := rows.Scan(&due.Subscription, &at, &due.Ordered); err != nil {
+		var status string
+		if err := rows.Scan(&due.Subscription, &at, &due.Ordered, &status); err != nil {
 			return nil, err
 		}
 		due.At = time.UnixMicro(at)
-		waiting = append(waiting, due)
+		switch status {
+		case statusActive:
+			waiting = append(waiting, due)
+		case statusEnded: // or it was deleted
+			q.canceller.add(due.Subscription)
+		}
 	}
 	return waiting, rows.Err()
 }
@@ -227,13 +234,6 @@ func (q *queue) Release(ctx context.Context, deliveries []*delivery.Delivery) er
 	return q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		return q.giveUp(ctx, tx, deliveries, delivery.Pending)
 	})
-}
-
-// cancelDeliveries cancels what is still to be sent to a subscription.
-func cancelDeliveries(ctx context.Context, tx *datastore.Tx, subscription string) error {
-	_, err := tx.Exec(ctx, "UPDATE connector_deliveries SET state = $1, node = NULL WHERE subscription_id = $2 AND state = 0",
-		int(delivery.Cancelled), subscription)
-	return err
 }
 
 // Interface guard

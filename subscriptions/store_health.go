@@ -10,8 +10,10 @@ import (
 // Report implements delivery.Store.
 func (q *queue) Report(ctx context.Context, subscription string, c delivery.Condition) error {
 	var told announcements
+	more := false
 	err := q.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		told.settle(q.engine, false) // of a transaction that was rolled back
+		more = false
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
@@ -21,7 +23,7 @@ func (q *queue) Report(ctx context.Context, subscription string, c delivery.Cond
 			return err
 		}
 		if c.Health == delivery.Gone {
-			if err := cancelDeliveries(ctx, tx, subscription); err != nil {
+			if more, err = cancelDeliveries(ctx, tx, subscription); err != nil {
 				return err
 			}
 		}
@@ -30,6 +32,9 @@ func (q *queue) Report(ctx context.Context, subscription string, c delivery.Cond
 		})
 	})
 	told.settle(q.engine, err == nil)
+	if err == nil && more {
+		q.canceller.add(subscription)
+	}
 	return err
 }
 

@@ -110,14 +110,29 @@ func (p *pruner) events(ctx context.Context, cutoff int64, n *pruned) error {
 		SELECT id FROM connector_events WHERE created_at < $1 ORDER BY created_at LIMIT $2)`)
 }
 
-func (p *pruner) replays(ctx context.Context, cutoff int64, n *pruned) error {
-	return p.repeat(ctx, cutoff, prunedRows, &n.replays, `DELETE FROM connector_replays WHERE id IN (
-		SELECT id FROM connector_replays WHERE status <> 'running' AND updated_at < $1 LIMIT $2)`)
+// The conditions have an index each: what is not removed costs nothing.
+const (
+	endedReplays         = "status <> 'running' AND updated_at < $1"
+	endedSubscriptions   = "status = 'ended' AND updated_at < $1"
+	expiredSubscriptions = "expires_at < $1"
+)
+
+// removeFrom removes rows that may have changed until it comes to them.
+func removeFrom(table, condition string) string {
+	return "DELETE FROM " + table + " WHERE id IN (SELECT id FROM " + table + " WHERE " + condition + " LIMIT $2) AND " + condition
 }
 
-// subscriptions removes those that ended long ago. What was sent to them is
-// older.
+func (p *pruner) replays(ctx context.Context, cutoff int64, n *pruned) error {
+	return p.repeat(ctx, cutoff, prunedRows, &n.replays, removeFrom("connector_replays", endedReplays))
+}
+
+// subscriptions removes those that ended or expired long ago. What was sent to
+// them is older.
 func (p *pruner) subscriptions(ctx context.Context, cutoff int64, n *pruned) error {
-	return p.repeat(ctx, cutoff, prunedRows, &n.subscriptions, `DELETE FROM connector_subscriptions WHERE id IN (
-		SELECT id FROM connector_subscriptions WHERE status = 'ended' AND updated_at < $1 LIMIT $2)`)
+	for _, over := range []string{endedSubscriptions, expiredSubscriptions} {
+		if err := p.repeat(ctx, cutoff, prunedRows, &n.subscriptions, removeFrom("connector_subscriptions", over)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -22,6 +22,9 @@ CREATE TABLE connector_subscriptions (
 );
 CREATE INDEX connector_subscriptions_resource ON connector_subscriptions (resource_id);
 CREATE INDEX connector_subscriptions_owner ON connector_subscriptions (owner, id);
+-- for what is removed some day
+CREATE INDEX connector_subscriptions_ended ON connector_subscriptions (updated_at) WHERE status = 'ended';
+CREATE INDEX connector_subscriptions_expiring ON connector_subscriptions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The body stands here once, however many deliveries it has.
 CREATE TABLE connector_events (
@@ -82,6 +85,7 @@ CREATE TABLE connector_replays (
 );
 CREATE INDEX connector_replays_subscription ON connector_replays (subscription_id, id);
 CREATE INDEX connector_replays_open ON connector_replays (status) WHERE status = 'running';
+CREATE INDEX connector_replays_ended ON connector_replays (updated_at) WHERE status <> 'running';
 
 -- Processes that send deliveries, and when each was last alive.
 CREATE TABLE connector_nodes (
