@@ -21,21 +21,20 @@ import (
 type pemPair struct{ certificate, key string }
 
 // newPair makes a certificate that signs itself.
-func newPair(t testing.TB, name string) pemPair {
-	t.Helper()
+func newPair(name string) pemPair {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}, &x509.Certificate{Subject: pkix.Name{CommonName: name}}, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return pemPair{
 		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
@@ -56,7 +55,7 @@ func (p pemPair) form(t testing.TB, ca string) string {
 	return string(encoded)
 }
 
-var sharedPair = sync.OnceValue(func() pemPair { return newPair(new(testing.T), "alice") })
+var sharedPair = sync.OnceValue(func() pemPair { return newPair("alice") })
 
 func certificateForm(t testing.TB) string { return sharedPair().form(t, "") }
 
@@ -90,7 +89,7 @@ func TestClientCertificate(t *testing.T) {
 
 	// connections of others are not of use
 	ids := map[[32]byte]bool{client.ID(): true}
-	for _, form := range []string{certificateForm(t), newPair(t, "bob").form(t, ca), newPair(t, "alice").form(t, ca)} {
+	for _, form := range []string{certificateForm(t), newPair("bob").form(t, ca), newPair("alice").form(t, ca)} {
 		other, _ := ClientCertificateOf(read(t, newAuth(t, Certificate{}), form))
 		if ids[other.ID()] {
 			t.Error("two have one id")
@@ -109,7 +108,7 @@ func TestClientCertificate(t *testing.T) {
 	}
 
 	// a key of another certificate
-	mixed := pemPair{newPair(t, "carol").certificate, sharedPair().key}
+	mixed := pemPair{newPair("carol").certificate, sharedPair().key}
 	if _, err := newAuth(t, Certificate{}).Read(0, []byte(mixed.form(t, ""))); err == nil {
 		t.Error("a certificate is taken with another's key")
 	}

@@ -252,6 +252,14 @@ func TestExpiredTokenIsNeverSent(t *testing.T) {
 			t.Errorf("%v: %v %v", at, err, r.Header)
 		}
 	}
+	// nor is what was to go with it
+	a = newAuth(t, APIKey{Place{"header", "X-Key"}}, APIKey{Place{"query", "key"}}, APIKey{Place{"cookie", "key"}}, OAuth2{})
+	const key = `{"type":"api_key","value":"k"}`
+	r := httptest.NewRequest("GET", "https://api.example.com/", nil)
+	if err := a.Apply(r, Attempt{Now: now}, append(read(t, a, key, key, key), c)); !errors.Is(err, ErrExpired) || said(r) != "/" {
+		t.Errorf("%v: %s", err, said(r))
+	}
+	a = newAuth(t, OAuth2{})
 	token, ok := c.Token()
 	if !ok || token.Access.Reveal() != "at" || token.Refresh.Reveal() != "rt" || token.Scope != "a" || !token.Expires.Equal(now) || token.Expired(now.Add(-1)) {
 		t.Errorf("%v %v", token, ok)

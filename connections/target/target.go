@@ -81,11 +81,10 @@ func isQuery(raw string) bool {
 func (a *API) override(raw string) (template.URL, error) {
 	invalid := &Refusal{CodeOverride, canonical(overrideField)}
 	const scheme = "https://"
-	if len(raw) < len(scheme) || !strings.EqualFold(raw[:len(scheme)], scheme) || strings.ContainsAny(raw, "{}") {
+	if len(raw) < len(scheme) || !strings.EqualFold(raw[:len(scheme)], scheme) {
 		return template.URL{}, invalid
 	}
-	// what can stand in the config can stand here, but for what is not for a
-	// base URL; it is read in the same way
+	// it is read as the config's is, but no variable has a value
 	parsed, err := template.Parse(scheme+raw[len(scheme):], nil)
 	if err != nil || parsed.HasQuery() {
 		return template.URL{}, invalid
@@ -107,7 +106,7 @@ func (a *API) override(raw string) (template.URL, error) {
 // parseAuthority returns a host and port in the spelling that is compared.
 func parseAuthority(raw string) (hostport string, ok bool) {
 	parsed, err := template.Parse("https://"+raw, nil)
-	if err != nil || strings.ContainsAny(raw, "/?{}") {
+	if err != nil || strings.ContainsAny(raw, "/?") {
 		return "", false
 	}
 	u, err := parsed.Expand(nil, nil)
