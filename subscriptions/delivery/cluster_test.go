@@ -162,6 +162,21 @@ func TestMovedInTheMiddle(t *testing.T) {
 	}
 }
 
+// So is what waits in its memory.
+func TestMovedWhileWaiting(t *testing.T) {
+	for _, nodes := range orders {
+		inCluster(t, func(c *cluster, w *world) {
+			w.subscribe("a", Target{Rate: 1}, nil)
+			for range 5 {
+				w.publish("a")
+			}
+			time.Sleep(500 * time.Millisecond)
+			c.move("a", nodes, 3*time.Millisecond)
+			w.ended(10 * time.Second)
+		})
+	}
+}
+
 // A node that finds, before it is told of a move, that a subscription is not its
 // own any more, tells the one whose it is.
 func TestFoundToHaveMoved(t *testing.T) {

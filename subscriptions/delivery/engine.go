@@ -151,8 +151,7 @@ func (e *Engine) Rebalance(ctx context.Context) error {
 			away = append(away, id)
 		}
 		parked = append(parked, e.park(q)...)
-		e.wakeups.set(q, time.Time{})
-		q.due, q.paused, q.limiter = time.Time{}, time.Time{}, nil
+		q.due = time.Time{}
 		e.advance(q)
 	}
 	e.returnLater(parked)

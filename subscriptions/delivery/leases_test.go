@@ -125,14 +125,16 @@ func TestStopWhilePublishing(t *testing.T) {
 // A stop does not wait for a store that is away for longer than its context
 // allows, and what could not be stored is sent again after the next start.
 func TestStopWithoutStore(t *testing.T) {
-	for _, perSecond := range []int{0, 10} { // nothing waits, or most
+	for _, perSecond := range []int{0, 10} { // what waits is what has been sent, or most
 		run(t, Config{}, func(w *world) { stopWithoutStore(w, perSecond) })
 	}
 }
 
 func stopWithoutStore(w *world, perSecond int) {
 	var away atomic.Bool
-	w.store.fails = func(string) (before, after bool) { return away.Load(), false }
+	w.store.fails = func(method string) (before, after bool) {
+		return away.Load() && (perSecond > 0 || method == "Finish" || method == "Release"), false
+	}
 	to := w.subscribe("a", Target{Rate: perSecond}, nil)
 	for range 100 {
 		w.publish("a")
@@ -163,6 +165,28 @@ func stopWithoutStore(w *world, perSecond int) {
 	}
 }
 
+// A publisher whose delivery could not be given back after a stop gives it back
+// after the next start.
+func TestStartWhileGivingBack(t *testing.T) {
+	run(t, Config{}, func(w *world) {
+		var failed atomic.Bool
+		w.store.latency = func(method string) time.Duration {
+			return map[string]time.Duration{"Release": time.Second}[method]
+		}
+		w.store.fails = func(method string) (before, after bool) {
+			return method == "Release" && failed.CompareAndSwap(false, true), false
+		}
+		w.commit = func() time.Duration { return time.Second }
+		w.subscribe("a", Target{}, nil)
+		go w.publish("a")
+		time.Sleep(500 * time.Millisecond)
+		w.Stop(context.Background())
+		time.Sleep(2 * time.Second)
+		w.start()
+		w.ended(time.Minute)
+	})
+}
+
 // A subscription that is paused and resumed while its deliveries are looked at
 // is not forgotten.
 func TestResumedInTheMiddle(t *testing.T) {
@@ -185,25 +209,28 @@ func TestResumedInTheMiddle(t *testing.T) {
 	}
 }
 
-// An answer of the target that a subscription had before does not end it.
-func TestGoneAfterChange(t *testing.T) {
-	run(t, Config{}, func(w *world) {
-		w.subscribe("a", Target{}, func(n int, ctx context.Context) (int, http.Header) {
-			wait(ctx, time.Second)
-			if n == 1 {
-				return 410, nil
+// An answer of the target that a subscription had before neither ends it, nor has
+// it wait.
+func TestAnswerOfThePreviousTarget(t *testing.T) {
+	for _, answer := range []int{410, 429} {
+		run(t, Config{}, func(w *world) {
+			w.subscribe("a", Target{}, func(n int, ctx context.Context) (int, http.Header) {
+				wait(ctx, time.Second)
+				if n == 1 {
+					return answer, http.Header{"Retry-After": {"3600"}}
+				}
+				return 200, nil
+			})
+			w.publish("a")
+			time.Sleep(500 * time.Millisecond)
+			w.Changed("a")
+			w.ended(time.Minute)
+			if got := w.count("a"); got[Delivered] != 1 {
+				t.Errorf("%v", got)
 			}
-			return 200, nil
+			if told := w.kinds("a"); len(told) != 0 {
+				t.Errorf("told %q", told)
+			}
 		})
-		w.publish("a")
-		time.Sleep(500 * time.Millisecond)
-		w.Changed("a")
-		w.ended(time.Minute)
-		if got := w.count("a"); got[Delivered] != 1 {
-			t.Errorf("%v", got)
-		}
-		if told := w.kinds("a"); len(told) != 0 {
-			t.Errorf("told %q", told)
-		}
-	})
+	}
 }

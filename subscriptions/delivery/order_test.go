@@ -171,6 +171,28 @@ func TestOrderAfterPause(t *testing.T) {
 	}
 }
 
+// Nor by what waits for a slot at its end.
+func TestOrderAfterPauseInLine(t *testing.T) {
+	run(t, Config{InFlight: 1}, func(w *world) {
+		w.subscribe("hanging", Target{}, hang)
+		to := w.subscribe("a", Target{Ordered: true}, nil)
+		target := w.subscriptions["a"].target
+		w.setTarget("a", nil)
+		w.Changed("a")
+		for range 3 {
+			w.publish("a")
+		}
+		time.Sleep(time.Minute)
+		w.publish("hanging")
+		w.publish("a")
+		time.Sleep(time.Second)
+		w.setTarget("a", target)
+		w.Changed("a")
+		w.until(time.Minute, func() bool { return w.count("a")[Delivered] == 4 })
+		w.checkOrder(to)
+	})
+}
+
 // A subscription may become ordered, or cease to be, at any time. No slot is
 // lost by it.
 func TestOrderedChanges(t *testing.T) {
