@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/f737063d/caddy-connector/datastore"
@@ -135,25 +136,25 @@ func (q *queue) load(ctx context.Context, tx *datastore.Tx, leased []*delivery.D
 	messages := make(map[string]*delivery.Message)
 	var expired, surplus []*delivery.Delivery
 	size := 0
-	for _, d := range leased {
-		message, known := messages[d.Message.EventID]
-		if size > maxBytes && len(loaded) > 0 {
-			surplus = append(surplus, d)
-			continue
-		}
-		if !known {
-			if message, err = loadMessage(ctx, tx, d.Message.EventID); err != nil {
+	for some := range slices.Chunk(leased, loadedTogether) {
+		if size <= maxBytes {
+			if err := loadMessages(ctx, tx, messages, some); err != nil {
 				return nil, err
 			}
-			messages[d.Message.EventID] = message
 		}
-		if message == nil {
-			expired = append(expired, d)
-			continue
+		for _, d := range some {
+			message := messages[d.Message.EventID]
+			switch {
+			case size > maxBytes && len(loaded) > 0:
+				surplus = append(surplus, d)
+			case message == nil:
+				expired = append(expired, d)
+			default:
+				d.Message = message
+				size += len(message.Body)
+				loaded = append(loaded, d)
+			}
 		}
-		d.Message = message
-		size += len(message.Body)
-		loaded = append(loaded, d)
 	}
 	if err := q.giveUp(ctx, tx, expired, delivery.Dead); err != nil {
 		return nil, err
@@ -161,17 +162,47 @@ func (q *queue) load(ctx context.Context, tx *datastore.Tx, leased []*delivery.D
 	return loaded, q.giveUp(ctx, tx, surplus, delivery.Pending)
 }
 
-// loadMessage returns nil for an event that is not kept any more.
-func loadMessage(ctx context.Context, tx *datastore.Tx, event string) (*delivery.Message, error) {
-	m := &delivery.Message{EventID: event}
-	var at int64
-	err := tx.QueryRow(ctx, "SELECT body, data_at, traceparent, created_at FROM connector_events WHERE id = $1", event).
-		Scan(&m.Body, &m.DataAt, &m.Traceparent, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// loadedTogether is how many events are read with one statement: one for each
+// would cost a round trip to a server, and all could be large.
+const loadedTogether = 32
+
+var selectMessages = map[datastore.Dialect]string{
+	datastore.SQLite:     messagesIn("SELECT value FROM json_each($1)"),
+	datastore.PostgreSQL: messagesIn("SELECT json_array_elements_text($1::json)"),
+}
+
+func messagesIn(ids string) string {
+	return "SELECT id, body, data_at, traceparent, created_at FROM connector_events WHERE id IN (" + ids + ")"
+}
+
+// loadMessages reads the messages of deliveries that are not known yet. Of events
+// that are not kept any more there are none.
+func loadMessages(ctx context.Context, tx *datastore.Tx, known map[string]*delivery.Message, of []*delivery.Delivery) error {
+	ids := make([]string, 0, len(of))
+	for _, d := range of {
+		if id := d.Message.EventID; known[id] == nil {
+			ids = append(ids, id)
+		}
 	}
-	m.Published = time.UnixMicro(at)
-	return m, err
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, selectMessages[tx.Dialect()], string(list))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		m := new(delivery.Message)
+		var at int64
+		if err := rows.Scan(&m.EventID, &m.Body, &m.DataAt, &m.Traceparent, &at); err != nil {
+			return err
+		}
+		m.Published = time.UnixMicro(at)
+		known[m.EventID] = m
+	}
+	return rows.Err()
 }
 
 // giveUp ends the leases of deliveries and sets their state.

@@ -4,30 +4,28 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// cluster is two nodes on one store, and who sends what.
+// cluster is two nodes on one store, and who sends what as each of them sees it.
 type cluster struct {
 	mu    sync.Mutex
-	homes map[string]string // by subscription; "one" for others
+	moved map[string]map[string]bool // by node and subscription: whether it is the other one's
 	nodes map[string]*world
-	tells int
 }
 
-// newCluster starts both nodes. What one tells the other arrives a moment later,
-// and has that look for what waits.
+// newCluster starts both nodes. All is the first one's.
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{homes: make(map[string]string), nodes: make(map[string]*world)}
+	c := &cluster{moved: make(map[string]map[string]bool), nodes: make(map[string]*world)}
 	base := newWorld(t, Config{})
 	for _, name := range []string{"one", "two"} {
+		c.moved[name] = make(map[string]bool)
 		c.nodes[name] = base.node(name, Config{
-			Home: func(id string) bool { return c.home(id) == name },
-			Tell: c.tell,
+			Home: func(id string) bool { return c.isHome(name, id) },
+			Tell: func(ids []string) { c.tell(name, ids) },
 		})
 		c.nodes[name].others = true
 		c.nodes[name].start()
@@ -35,43 +33,46 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-func (c *cluster) home(id string) string {
+func (c *cluster) isHome(node, id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if home := c.homes[id]; home != "" {
-		return home
-	}
-	return "one"
+	return c.moved[node][id] == (node == "two")
 }
 
-func (c *cluster) tell(ids []string) {
-	for _, id := range ids {
-		c.mu.Lock()
-		c.tells++
-		c.mu.Unlock()
-		time.AfterFunc(time.Millisecond, func() { c.nodes[c.home(id)].Changed(id) })
-	}
-}
-
-// move has a subscription sent by another node. The one that has it now learns
-// of it before, or after the other.
-func (c *cluster) move(id string, oldFirst bool) {
-	old := c.home(id)
-	home := map[string]string{"one": "two", "two": "one"}[old]
-	c.mu.Lock()
-	c.homes[id] = home
-	c.mu.Unlock()
-	order := []string{home, old}
-	if oldFirst {
-		slices.Reverse(order)
-	}
-	for _, name := range order {
-		if err := c.nodes[name].Rebalance(context.Background()); err != nil {
-			c.nodes[name].t.Error(err)
+// tell has the other node look for what waits, a moment later, if it takes it for
+// its own.
+func (c *cluster) tell(from string, ids []string) {
+	to := map[string]string{"one": "two", "two": "one"}[from]
+	time.AfterFunc(time.Millisecond, func() {
+		for _, id := range ids {
+			if c.isHome(to, id) {
+				c.nodes[to].Changed(id)
+			}
 		}
-		time.Sleep(3 * time.Millisecond)
+	})
+}
+
+// learn has a node see that a subscription has moved.
+func (c *cluster) learn(node, id string) {
+	c.mu.Lock()
+	c.moved[node][id] = !c.moved[node][id]
+	c.mu.Unlock()
+}
+
+// move has a subscription sent by the other node. Both learn of it, one some time
+// after the other.
+func (c *cluster) move(id string, order []string, between time.Duration) {
+	for _, node := range order {
+		c.learn(node, id)
+		if err := c.nodes[node].Rebalance(context.Background()); err != nil {
+			c.nodes[node].t.Error(err)
+		}
+		time.Sleep(between)
 	}
 }
+
+// orders are those in which the nodes may learn something.
+var orders = [][]string{{"one", "two"}, {"two", "one"}}
 
 func inCluster(t *testing.T, test func(c *cluster, w *world)) {
 	t.Helper()
@@ -90,17 +91,17 @@ func inCluster(t *testing.T, test func(c *cluster, w *world)) {
 // under way, and in the store, is sent by that one, in order, at once.
 func TestRebalance(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
-		for _, oldFirst := range []bool{false, true} {
+		for _, nodes := range orders {
 			for _, answer := range []int{200, 500} {
-				t.Run(fmt.Sprintf("ordered %v, old first %v, %d", ordered, oldFirst, answer), func(t *testing.T) {
-					inCluster(t, func(c *cluster, w *world) { rebalance(c, w, ordered, oldFirst, answer) })
+				t.Run(fmt.Sprintf("ordered %v, %v, %d", ordered, nodes, answer), func(t *testing.T) {
+					inCluster(t, func(c *cluster, w *world) { rebalance(c, w, ordered, nodes, answer) })
 				})
 			}
 		}
 	}
 }
 
-func rebalance(c *cluster, w *world, ordered, oldFirst bool, answer int) {
+func rebalance(c *cluster, w *world, ordered bool, nodes []string, answer int) {
 	to := w.subscribe("a", Target{Ordered: ordered}, func(n int, ctx context.Context) (int, http.Header) {
 		wait(ctx, time.Second)
 		if n <= 3 {
@@ -115,17 +116,15 @@ func rebalance(c *cluster, w *world, ordered, oldFirst bool, answer int) {
 	w.backlog("a", 300, 2)
 	w.Changed("a")
 	time.Sleep(500 * time.Millisecond)
-	c.move("a", oldFirst)
-	time.Sleep(30 * time.Second) // all retries are due
-	w.Engine.mu.Lock()
-	if q := w.queues["a"]; q != nil {
-		w.t.Errorf("the old node remembers %+v", q)
+	c.move("a", nodes, 3*time.Millisecond)
+	time.Sleep(30 * time.Second)
+	if w.remembers("a") {
+		w.t.Error("the old node remembers it")
 	}
-	w.Engine.mu.Unlock()
 	for range 20 {
 		w.publish("a") // by the old node
 	}
-	atATime := 8
+	atATime := w.PerSubscription
 	if ordered {
 		atATime = 1
 	}
@@ -142,6 +141,27 @@ func rebalance(c *cluster, w *world, ordered, oldFirst bool, answer int) {
 	}
 }
 
+// What the old node has under way, waiting for its retry, or reserved when it
+// learns of the move, early or late, is sent by the new one when it is due.
+func TestMovedInTheMiddle(t *testing.T) {
+	for _, nodes := range orders {
+		for step := range 40 {
+			inCluster(t, func(c *cluster, w *world) {
+				w.store.latency = func(string) time.Duration { return 20 * time.Millisecond }
+				w.commit = func() time.Duration { return 50 * time.Millisecond }
+				w.subscribe("a", Target{}, func(n int, ctx context.Context) (int, http.Header) {
+					wait(ctx, 300*time.Millisecond)
+					return []int{0, 500, 200}[min(n, 2)], nil
+				})
+				go w.publish("a")
+				time.Sleep(time.Duration(step)*17*time.Millisecond + time.Microsecond)
+				c.move("a", nodes, 400*time.Millisecond)
+				w.ended(10 * time.Second)
+			})
+		}
+	}
+}
+
 // A node that finds, before it is told of a move, that a subscription is not its
 // own any more, tells the one whose it is.
 func TestFoundToHaveMoved(t *testing.T) {
@@ -149,9 +169,8 @@ func TestFoundToHaveMoved(t *testing.T) {
 		w.subscribe("a", Target{}, func(n int, _ context.Context) (int, http.Header) { return []int{0, 500, 200}[min(n, 2)], nil })
 		w.publish("a")
 		time.Sleep(time.Second)
-		c.mu.Lock()
-		c.homes["a"] = "two"
-		c.mu.Unlock()
+		c.learn("one", "a")
+		c.learn("two", "a")
 		w.ended(10 * time.Second)
 	})
 }
@@ -180,8 +199,7 @@ func TestRebalanceAllTheTime(t *testing.T) {
 				})
 			}
 			for n := range 100 {
-				c.move(fmt.Sprint("s", n%10), n%3 == 0)
-				time.Sleep(milliseconds(100))
+				c.move(fmt.Sprint("s", n%10), orders[n%2], milliseconds(50))
 			}
 			publishers.Wait()
 			w.ended(20 * time.Hour)

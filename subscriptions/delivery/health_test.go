@@ -159,42 +159,46 @@ func TestReports(t *testing.T) {
 // One that fails for too long is disabled. It has all of its time again when its
 // owner resumes it, and its backlog is still there.
 func TestDisabled(t *testing.T) {
-	run(t, Config{DisableAfter: 10 * time.Hour}, func(w *world) {
-		to := w.subscribe("a", Target{}, status(500))
-		target := *w.subscriptions["a"].target
-		begun := time.Now()
-		for range 100 {
-			w.publish("a")
-		}
-		time.Sleep(11 * time.Hour)
-		want := []string{"failing 0", "failing 1", "failing 2", "failing 3", "disabled 3"}
-		w.isTold("a", want...)
-		if told := w.told("a"); len(told) == 5 && told[4].at.Sub(begun) < 10*time.Hour {
-			t.Errorf("disabled after %v", told[4].at.Sub(begun))
-		}
-		n, calls := len(w.seen(to)), w.called("")
-		time.Sleep(time.Hour)
-		if again := len(w.seen(to)); again != n || w.called("")-calls > 20 {
-			t.Errorf("%d requests and %d calls of the store after it was disabled", again-n, w.called("")-calls)
-		}
-		if pending := w.count("a")[Pending]; pending != 100 {
-			t.Errorf("%d pending", pending)
-		}
+	for _, resumedAfter := range []time.Duration{time.Minute, time.Hour} {
+		run(t, Config{DisableAfter: 10 * time.Hour}, func(w *world) { disabled(w, resumedAfter) })
+	}
+}
 
-		w.setTarget("a", &target)
-		w.Changed("a")
-		time.Sleep(4 * time.Hour)
-		w.isTold("a", append(want, "failing 0")...)
-		w.net.mu.Lock()
-		to.answer = nil
-		w.net.mu.Unlock()
-		time.Sleep(time.Hour)
-		w.isTold("a", append(want, "failing 0", "recovered 0")...)
-		w.ended(12 * time.Hour)
-		if delivered := w.count("a")[Delivered]; delivered != 100 {
-			t.Errorf("%d delivered", delivered)
-		}
-	})
+func disabled(w *world, resumedAfter time.Duration) {
+	to := w.subscribe("a", Target{}, status(500))
+	target := *w.subscriptions["a"].target
+	begun := time.Now()
+	for range 100 {
+		w.publish("a")
+	}
+	want := []string{"failing 0", "failing 1", "failing 2", "failing 3", "disabled 3"}
+	w.until(11*time.Hour, func() bool { return len(w.told("a")) == len(want) })
+	w.isTold("a", want...)
+	if after := time.Since(begun); after < 10*time.Hour {
+		w.t.Errorf("disabled after %v", after)
+	}
+	n, calls := len(w.seen(to)), w.called("")
+	time.Sleep(resumedAfter)
+	if again := len(w.seen(to)); again != n || w.called("")-calls > 20 {
+		w.t.Errorf("%d requests and %d calls of the store after it was disabled", again-n, w.called("")-calls)
+	}
+	if pending := w.count("a")[Pending]; pending != 100 {
+		w.t.Errorf("%d pending", pending)
+	}
+
+	w.setTarget("a", &target)
+	w.Changed("a")
+	time.Sleep(4 * time.Hour)
+	w.isTold("a", append(want, "failing 0")...)
+	w.net.mu.Lock()
+	to.answer = nil
+	w.net.mu.Unlock()
+	time.Sleep(time.Hour)
+	w.isTold("a", append(want, "failing 0", "recovered 0")...)
+	w.ended(12 * time.Hour)
+	if delivered := w.count("a")[Delivered]; delivered != 100 {
+		w.t.Errorf("%d delivered", delivered)
+	}
 }
 
 // An endpoint that is gone ends its subscription, and what waits.

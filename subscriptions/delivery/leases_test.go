@@ -125,35 +125,42 @@ func TestStopWhilePublishing(t *testing.T) {
 // A stop does not wait for a store that is away for longer than its context
 // allows, and what could not be stored is sent again after the next start.
 func TestStopWithoutStore(t *testing.T) {
-	run(t, Config{}, func(w *world) {
-		var away atomic.Bool
-		w.store.fails = func(string) (before, after bool) { return away.Load(), false }
-		to := w.subscribe("a", Target{Rate: 10}, nil)
-		for range 100 {
-			w.publish("a")
-		}
-		time.Sleep(time.Second)
-		away.Store(true)
-		time.Sleep(time.Second)
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		begun := time.Now()
-		w.Stop(ctx)
-		if took := time.Since(begun); took > 5*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		if err := w.Start(w.t.Context()); err == nil {
-			t.Error("it has started without a store")
-		}
-		w.checkIdle()
-		away.Store(false)
-		time.Sleep(time.Minute)
-		w.start()
-		w.ended(time.Minute)
-		if n := len(w.seen(to)); n < 100 || n > 125 {
-			t.Errorf("%d requests", n)
-		}
-	})
+	for _, perSecond := range []int{0, 10} { // nothing waits, or most
+		run(t, Config{}, func(w *world) { stopWithoutStore(w, perSecond) })
+	}
+}
+
+func stopWithoutStore(w *world, perSecond int) {
+	var away atomic.Bool
+	w.store.fails = func(string) (before, after bool) { return away.Load(), false }
+	to := w.subscribe("a", Target{Rate: perSecond}, nil)
+	for range 100 {
+		w.publish("a")
+	}
+	time.Sleep(time.Second)
+	away.Store(true)
+	for range 10 {
+		w.publish("a")
+	}
+	time.Sleep(time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	begun := time.Now()
+	w.Stop(ctx)
+	if took := time.Since(begun); took > 5*time.Second {
+		w.t.Errorf("it took %v", took)
+	}
+	if err := w.Start(w.t.Context()); err == nil {
+		w.t.Error("it has started without a store")
+	}
+	w.checkIdle()
+	away.Store(false)
+	time.Sleep(time.Minute)
+	w.start()
+	w.ended(time.Minute)
+	if n := len(w.seen(to)); n < 110 || n > 135 {
+		w.t.Errorf("%d requests", n)
+	}
 }
 
 // A subscription that is paused and resumed while its deliveries are looked at

@@ -150,7 +150,7 @@ func TestRateChangesMeanwhile(t *testing.T) {
 			to := w.subscribe("a", Target{}, nil)
 			w.backlog("a", 50, 2)
 			w.Changed("a")
-			time.Sleep(time.Duration(step) * 2 * time.Millisecond)
+			time.Sleep(time.Duration(step)*2*time.Millisecond + time.Microsecond)
 			if len(w.seen(to)) > 0 {
 				return
 			}
