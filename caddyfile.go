@@ -146,7 +146,7 @@ func checkPrefix(prefix string) error {
 	if !strings.HasPrefix(prefix, "/") || len(prefix) > 1 && strings.HasSuffix(prefix, "/") {
 		return fmt.Errorf("prefix '%s' must begin with a slash and not end with one", prefix)
 	}
-	if strings.ContainsAny(prefix, "{}?# ") || rawpath.Check(prefix) != nil {
+	if !rawpath.IsLiteral(prefix) {
 		return fmt.Errorf("prefix '%s' is not a path", prefix)
 	}
 	return nil

@@ -99,28 +99,6 @@ type page struct {
 	limit int
 }
 
-// rowsOf reads a page of rows that were asked for with one more than its limit.
-func rowsOf[R any](p page, rows *sql.Rows, err error, scan func(scanner) (*R, error)) (found []*R, more bool, _ error) {
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if len(found) == p.limit {
-			return found, true, nil
-		}
-		row, err := scan(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		found = append(found, row)
-	}
-	return found, false, rows.Err()
-}
-
-// scanner is a row of the database.
-type scanner interface{ Scan(...any) error }
-
 // changed has no row be a refusal.
 func changed(result sql.Result, err error, none error) error {
 	if err != nil {

@@ -17,7 +17,7 @@ type instanceRow struct {
 	sealedAt, createdAt, updatedAt int64
 }
 
-func scanInstance(row scanner) (*instanceRow, error) {
+func scanInstance(row datastore.Scanner) (*instanceRow, error) {
 	i := new(instanceRow)
 	if err := row.Scan(&i.name, &i.integration, &i.state, &i.sealedAt, &i.createdAt, &i.updatedAt); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (l links) instance(ctx context.Context, name string) (*instanceRow, error) 
 
 func (l links) instances(ctx context.Context, p page) (found []*instanceRow, more bool, err error) {
 	rows, err := l.db.Query(ctx, "SELECT "+instanceColumns+" FROM connector_instances WHERE name > $1 ORDER BY name LIMIT $2", p.after, p.limit+1)
-	return rowsOf(p, rows, err, scanInstance)
+	return datastore.Page(rows, err, p.limit, scanInstance)
 }
 
 // deleteInstance also deletes the links of its tickets, by their foreign key.

@@ -17,7 +17,7 @@ type ticketRow struct {
 	createdAt, updatedAt int64
 }
 
-func scanTicket(row scanner) (*ticketRow, error) {
+func scanTicket(row datastore.Scanner) (*ticketRow, error) {
 	t := new(ticketRow)
 	var agents sql.NullString
 	if err := row.Scan(&t.id, &t.instance, &agents, &t.createdAt, &t.updatedAt); err != nil {
@@ -67,7 +67,7 @@ func (l links) ticket(ctx context.Context, id string) (*ticketRow, error) {
 func (l links) tickets(ctx context.Context, instance string, p page) (found []*ticketRow, more bool, err error) {
 	rows, err := l.db.Query(ctx, "SELECT "+ticketColumns+` FROM connector_ticket_links
 		WHERE instance = $1 AND ticket_id > $2 ORDER BY ticket_id LIMIT $3`, instance, p.after, p.limit+1)
-	return rowsOf(p, rows, err, scanTicket)
+	return datastore.Page(rows, err, p.limit, scanTicket)
 }
 
 func (l links) deleteTicket(ctx context.Context, id string) error {

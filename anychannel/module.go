@@ -255,7 +255,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // checkPath refuses a path that no request target is.
 func checkPath(path string) error {
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{}?# ") || rawpath.Check(path) != nil {
+	if !rawpath.IsLiteral(path) {
 		return fmt.Errorf("path '%s' is not a path", path)
 	}
 	return nil

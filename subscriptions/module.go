@@ -65,7 +65,7 @@ const (
 //     numbers, `true`, `false` and `null`. All of 1 to 16 members must match.
 //     Numbers are compared as decimal ones, so 1 is 1.0; texts as they are; what
 //     is missing is `null`. Where a path meets an array, one of its elements is
-//     enough. A path has at most 8 names and 128 characters, an array 16 values,
+//     enough; of all that it meets, 1000 are looked at. A path has at most 8 names and 128 characters, an array 16 values,
 //     a filter 4 KiB.
 //   - `headers`, at most 16 header fields of deliveries, such as `Authorization`:
 //     an object of names, and values of 1 to 1024 visible ASCII characters and

@@ -108,22 +108,11 @@ const mine = "status = 'running' AND (node IS NULL OR node = $1 OR node NOT IN (
 
 // running are those of them that can go on. That a subscription is resumed, the
 // replayer is told.
-func (r *replayer) running(ctx context.Context) (running []*replay, err error) {
+func (r *replayer) running(ctx context.Context) ([]*replay, error) {
 	rows, err := r.db.Query(ctx, "SELECT "+replayColumns+" FROM connector_replays AS r WHERE "+mine+` AND NOT EXISTS (
 		SELECT 1 FROM connector_subscriptions AS s WHERE s.id = r.subscription_id AND s.status IN ('paused', 'disabled'))
 		ORDER BY r.id LIMIT $2`, r.engine.Node, runningReplays)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		one, err := scanReplay(rows)
-		if err != nil {
-			return nil, err
-		}
-		running = append(running, one)
-	}
-	return running, rows.Err()
+	return datastore.Collect(rows, err, scanReplay)
 }
 
 // errMoved says that a replay is not any more as it was read.

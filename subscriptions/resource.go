@@ -169,8 +169,7 @@ func (res *Resource) provisionSource(ctx caddy.Context, logger *zap.Logger) erro
 
 // checkPath refuses a path that no request target has.
 func checkPath(path string) error {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || len(path) > 1 && strings.HasSuffix(path, "/") ||
-		strings.ContainsAny(path, "{}?# ") || rawpath.Check(path) != nil {
+	if !rawpath.IsLiteral(path) || strings.HasPrefix(path, "//") || len(path) > 1 && strings.HasSuffix(path, "/") {
 		return fmt.Errorf("'%s' is not a path that begins with a slash and does not end with one", path)
 	}
 	return nil

@@ -73,7 +73,7 @@ func (s *Store) close() error { return releaseEngine(s.db) }
 const columns = `id, owner, target_url, resource_type, resource_id, events, status, ordered, flat, filter, signing, rate_limit, expires_at, created_at, updated_at`
 
 // scan reads a row that has columns, and others behind them.
-func scan(row interface{ Scan(...any) error }, more ...any) (*subscription, error) {
+func scan(row datastore.Scanner, more ...any) (*subscription, error) {
 	s := new(subscription)
 	var events string
 	var filter, signing sql.NullString
@@ -110,21 +110,7 @@ func known(found *subscription, err error) (*subscription, error) {
 func (s *Store) list(ctx context.Context, owner, after string, limit int) (page []*subscription, more bool, err error) {
 	rows, err := s.db.Query(ctx, "SELECT "+columns+` FROM connector_subscriptions
 		WHERE owner = $1 AND id > $2 ORDER BY id LIMIT $3`, owner, after, limit+1)
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		found, err := scan(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(page) == limit {
-			return page, true, nil
-		}
-		page = append(page, found)
-	}
-	return page, false, rows.Err()
+	return datastore.Page(rows, err, limit, func(row datastore.Scanner) (*subscription, error) { return scan(row) })
 }
 
 func encodeEvents(events []string) string {

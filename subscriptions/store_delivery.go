@@ -205,13 +205,6 @@ func loadMessages(ctx context.Context, tx *datastore.Tx, known map[string]*deliv
 	return rows.Err()
 }
 
-var giveUp = map[datastore.Dialect]string{
-	datastore.SQLite: `UPDATE connector_deliveries SET node = NULL, state = $1 WHERE node = $2 AND state = 0
-		AND id IN (SELECT value FROM json_each($3))`,
-	datastore.PostgreSQL: `UPDATE connector_deliveries SET node = NULL, state = $1 WHERE node = $2 AND state = 0
-		AND id IN (SELECT value::text::bigint FROM json_array_elements($3::json))`,
-}
-
 // giveUp ends the leases of deliveries and sets their state.
 func (q *queue) giveUp(ctx context.Context, tx *datastore.Tx, deliveries []*delivery.Delivery, state delivery.State) error {
 	if len(deliveries) == 0 {
@@ -225,7 +218,7 @@ func (q *queue) giveUp(ctx context.Context, tx *datastore.Tx, deliveries []*deli
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, giveUp[tx.Dialect()], int(state), q.node, string(list))
+	_, err = tx.Exec(ctx, "UPDATE connector_deliveries SET node = NULL, state = $1 WHERE node = $2 AND state = 0 AND id IN "+idsIn[tx.Dialect()]("$3"), int(state), q.node, string(list))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
@@ -78,7 +79,7 @@ const deliveryColumns = `d.id, d.subscription_id, d.event_id, d.state, d.attempt
 const deliveryJoins = ` LEFT JOIN connector_events AS e ON e.id = d.event_id
 	LEFT JOIN connector_attempts AS a ON a.delivery_id = d.id AND a.number = d.attempts`
 
-func scanDelivery(row interface{ Scan(...any) error }, more ...any) (*deliveryRow, error) {
+func scanDelivery(row datastore.Scanner, more ...any) (*deliveryRow, error) {
 	d := new(deliveryRow)
 	return d, row.Scan(append([]any{
 		&d.id, &d.subscription, &d.eventID, &d.state, &d.attempts, &d.due, &d.eventType, &d.published,
@@ -143,21 +144,10 @@ func (s *Store) deliveries(ctx context.Context, l listing) (page []*deliveryRow,
 	return page, before, nil
 }
 
-func (s *Store) deliveriesBetween(ctx context.Context, l listing, after, before int64, limit int) (found []*deliveryRow, err error) {
+func (s *Store) deliveriesBetween(ctx context.Context, l listing, after, before int64, limit int) ([]*deliveryRow, error) {
 	rows, err := s.db.Query(ctx, "SELECT "+deliveryColumns+" FROM ("+merged(l.states, "DESC")+") AS d"+deliveryJoins+" ORDER BY d.id DESC",
 		l.subscription, after, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, d)
-	}
-	return found, rows.Err()
+	return datastore.Collect(rows, err, func(row datastore.Scanner) (*deliveryRow, error) { return scanDelivery(row) })
 }
 
 // firstSince returns from which id on deliveries' events were published at a
@@ -216,20 +206,12 @@ func (s *Store) payload(ctx context.Context, d *deliveryRow) (body []byte, err e
 }
 
 // attempts returns a delivery's attempts, the last ones of many, in their order.
-func (s *Store) attempts(ctx context.Context, id int64) (attempts []attemptRow, err error) {
+func (s *Store) attempts(ctx context.Context, id int64) ([]attemptRow, error) {
 	rows, err := s.db.Query(ctx, `SELECT number, started, duration, status, error FROM (
 		SELECT number, started, duration, status, error FROM connector_attempts WHERE delivery_id = $1 ORDER BY number DESC LIMIT $2) AS last
 		ORDER BY number`, id, maxAttempts)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var a attemptRow
-		if err := rows.Scan(&a.number, &a.started, &a.duration, &a.status, &a.error); err != nil {
-			return nil, err
-		}
-		attempts = append(attempts, a)
-	}
-	return attempts, rows.Err()
+	return datastore.Collect(rows, err, func(row datastore.Scanner) (a attemptRow, err error) {
+		err = row.Scan(&a.number, &a.started, &a.duration, &a.status, &a.error)
+		return a, err
+	})
 }

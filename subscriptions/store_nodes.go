@@ -83,17 +83,10 @@ func (q *queue) bury(ctx context.Context, tx *datastore.Tx, now int64) (err erro
 
 func livingNodes(ctx context.Context, tx *datastore.Tx) (nodes []string, err error) {
 	rows, err := tx.Query(ctx, "SELECT id FROM connector_nodes")
-	if err != nil {
-		return nil, err
-	}
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		nodes = append(nodes, id)
-	}
-	return nodes, rows.Err()
+	return datastore.Collect(rows, err, func(row datastore.Scanner) (id string, err error) {
+		err = row.Scan(&id)
+		return id, err
+	})
 }
 
 // leave says that this node sends nothing any more, so that others need not

@@ -16,7 +16,7 @@ const (
 
 const replayColumns = "r.id, r.subscription_id, r.since, r.until, r.states, r.status, r.position, r.replayed, r.total, r.created_at, r.updated_at"
 
-func scanReplay(row interface{ Scan(...any) error }) (*replay, error) {
+func scanReplay(row datastore.Scanner) (*replay, error) {
 	r := new(replay)
 	var states string
 	err := row.Scan(&r.id, &r.subscription, &r.since, &r.until, &states, &r.status, &r.position, &r.replayed, &r.total, &r.createdAt, &r.updatedAt)
@@ -122,21 +122,7 @@ func (s *Store) replays(ctx context.Context, owner, subscription, before string,
 	}
 	rows, err := s.db.Query(ctx, "SELECT "+replayColumns+` FROM connector_replays AS r
 		WHERE r.subscription_id = $1 AND ($2 = '' OR r.id < $2) ORDER BY r.id DESC LIMIT $3`, subscription, before, limit+1)
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		found, err := scanReplay(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(page) == limit {
-			return page, true, nil
-		}
-		page = append(page, found)
-	}
-	return page, false, rows.Err()
+	return datastore.Page(rows, err, limit, scanReplay)
 }
 
 // replay returns a replay of an owner's.

@@ -90,6 +90,13 @@ func Check(escaped string) error {
 	return nil
 }
 
+// IsLiteral reports whether a path that a config has can be one of a request
+// target as it stands: it begins with a slash, and has no placeholder, query,
+// fragment or space, nor anything that Check refuses.
+func IsLiteral(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "{}?# ") && Check(path) == nil
+}
+
 func check(path string) error {
 	for i := range len(path) {
 		if c := path[i]; c < 0x20 || c == 0x7f || c == '\\' {

@@ -216,3 +216,14 @@ func FuzzForward(f *testing.F) {
 		}
 	})
 }
+
+func TestIsLiteral(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/a/": true, "/a%2Fb": true, "//a": true, "": false, "a": false, "/{a}": false, "/a?b": false, "/a#b": false, "/a b": false,
+		"/a/../b": false, "/a/%2e%2e/b": false, "/a\\b": false, "/a\nb": false,
+	} {
+		if got := IsLiteral(path); got != want {
+			t.Errorf("%q: %v", path, got)
+		}
+	}
+}

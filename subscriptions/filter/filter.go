@@ -24,6 +24,10 @@ const (
 	MaxPath     = 128 // characters
 	MaxSegments = 8
 	MaxValues   = 16 // of one member
+
+	// MaxElements is how many elements of arrays are looked at for one member:
+	// thousands of filters may have to be matched before an event is published.
+	MaxElements = 1000
 )
 
 // Filter is a parsed filter. It matches all of its members.
@@ -98,21 +102,44 @@ func (f *Filter) add(name string, wanted any) error {
 // String returns the filter as JSON without space between tokens.
 func (f *Filter) String() string { return f.text }
 
-// Data is an event's data, parsed for any number of filters.
+// Data is an event's data, parsed for any number of filters: objects, arrays and
+// values.
 type Data struct{ root any }
 
 // ParseData reads a JSON value.
 func ParseData(encoded []byte) (Data, error) {
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.UseNumber() // a float64 cannot tell 2^53 from 2^53+1
-	var d Data
-	return d, decoder.Decode(&d.root)
+	var decoded any
+	err := decoder.Decode(&decoded)
+	return Data{canonical(decoded)}, err
+}
+
+// canonical makes values of what is neither an object nor an array, once for all
+// filters. What cannot be compared is nobody's value.
+func canonical(decoded any) any {
+	switch v := decoded.(type) {
+	case map[string]any:
+		for name, member := range v {
+			v[name] = canonical(member)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = canonical(element)
+		}
+	default:
+		if found, ok := scalar(v); ok {
+			return found
+		}
+	}
+	return decoded
 }
 
 // Match reports whether the data has what the filter wants.
 func (f *Filter) Match(d Data) bool {
 	for _, m := range f.members {
-		if !m.matches(d.root, m.path) {
+		elements := MaxElements
+		if !m.matches(d.root, m.path, &elements) {
 			return false
 		}
 	}
@@ -120,17 +147,24 @@ func (f *Filter) Match(d Data) bool {
 }
 
 // matches looks for the rest of a path in a part of the data. What is not there
-// is like null. Of an array, one element is enough.
-func (m *member) matches(at any, path []string) bool {
+// is like null. Of an array, one element is enough; of all arrays, so many are
+// looked at as are left.
+func (m *member) matches(at any, path []string, elements *int) bool {
 	if list, isList := at.([]any); isList {
-		return slices.ContainsFunc(list, func(element any) bool { return m.matches(element, path) })
+		return slices.ContainsFunc(list, func(element any) bool {
+			*elements--
+			return *elements >= 0 && m.matches(element, path, elements)
+		})
 	}
 	if len(path) > 0 {
 		if object, isObject := at.(map[string]any); isObject {
-			return m.matches(object[path[0]], path[1:])
+			return m.matches(object[path[0]], path[1:], elements)
 		}
 		at = nil
 	}
-	found, ok := scalar(at)
+	if at == nil {
+		at = value{} // null
+	}
+	found, ok := at.(value)
 	return ok && slices.Contains(m.values, found)
 }

@@ -69,6 +69,31 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// Of large arrays, the first elements are looked at, for each member anew.
+func TestMatchLargeArrays(t *testing.T) {
+	for _, test := range []struct {
+		data string
+		want bool
+	}{
+		{`{"a":[` + strings.Repeat("0,", MaxElements-1) + `1],"b":[` + strings.Repeat("0,", MaxElements-1) + `1]}`, true},
+		{`{"a":[` + strings.Repeat("0,", MaxElements) + `1],"b":1}`, false},
+		{`{"a":[` + strings.Repeat("[0,0,0],", MaxElements/4-1) + `[0,0,1]],"b":1}`, true},
+		{`{"a":[` + strings.Repeat("[0,0,0],", MaxElements/4) + `[1]],"b":1}`, false},
+	} {
+		parsed, err := ParseData([]byte(test.data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Parse([]byte(`{"a":1,"b":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Match(parsed); got != test.want {
+			t.Errorf("%.20s: %v", test.data, got)
+		}
+	}
+}
+
 func TestDecimal(t *testing.T) {
 	for want, numbers := range map[string][]string{
 		"0":           {"0", "-0", "0.000", "0e999999999999999999999", "-0.0E-5"},
