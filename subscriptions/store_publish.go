@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/f737063d/caddy-connector/datastore"
@@ -54,8 +55,11 @@ func (e Event) interests() []interest {
 // findCandidates is of a JSON array of interests, each of which is a number in
 // the result.
 var findCandidates = map[datastore.Dialect]string{
-	datastore.SQLite:     findCandidatesOf("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key"),
-	datastore.PostgreSQL: findCandidatesOf("json_array_elements($1::json) WITH ORDINALITY AS k (value, n) JOIN connector_subscriptions", "k.n - 1"),
+	datastore.SQLite: findCandidatesOf("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key"),
+	// the resources' ids stand there once more: of a join alone PostgreSQL may
+	// think that it finds most of the table, and read all of it
+	datastore.PostgreSQL: findCandidatesOf("json_array_elements($1::json) WITH ORDINALITY AS k (value, n) JOIN connector_subscriptions", "k.n - 1") +
+		" AND s.resource_id = ANY($3::text[])",
 }
 
 func findCandidatesOf(from, number string) string {
@@ -108,12 +112,25 @@ func match(ctx context.Context, on querier, dialect datastore.Dialect, batch []*
 	return nil
 }
 
+// resources are the ids of the resources that are wanted, each once.
+func resources(wanted []interest) (ids []string) {
+	for _, one := range wanted {
+		ids = append(ids, one[0])
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 func candidates(ctx context.Context, on querier, dialect datastore.Dialect, wanted []interest) ([][]candidate, error) {
 	encoded, err := json.Marshal(wanted)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := on.Query(ctx, findCandidates[dialect], string(encoded), micros(time.Now()))
+	args := []any{string(encoded), micros(time.Now())}
+	if dialect == datastore.PostgreSQL {
+		args = append(args, resources(wanted))
+	}
+	rows, err := on.Query(ctx, findCandidates[dialect], args...)
 	if err != nil {
 		return nil, err
 	}
