@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/f737063d/caddy-connector/datastore"
 )
@@ -31,21 +32,21 @@ func cancelMany(t *testing.T, e *edge, options string) {
 		wait(subscription)
 	}
 	e.do("alice", "DELETE", "/subscriptions/"+deleted, "").is(t, 204, "")
-	eventually(t, "those of what was deleted", func() bool { return states(deleted) == "0 2500" })
+	eventuallyWithin(t, 2*time.Minute, "those of what was deleted", func() bool { return states(deleted) == "0 2500" })
 
 	e.publish("p2", "task.create", "{}")
-	eventually(t, "those of what has ended", func() bool { return states(ended) == "0 2501" })
+	eventuallyWithin(t, 2*time.Minute, "those of what has ended", func() bool { return states(ended) == "0 2501" })
 
 	// what was not done when the engine stopped is done when it starts
 	wait(deleted)
 	e.load(options, `respond "nothing"`)
-	eventually(t, "the end of the engine", func() bool {
+	eventuallyWithin(t, 2*time.Minute, "the end of the engine", func() bool {
 		running := false
 		engines.Range(func(_, _ any) bool { running = true; return false })
 		return !running
 	})
 	e.load(options, site)
-	eventually(t, "those of what was gone before", func() bool {
+	eventuallyWithin(t, 2*time.Minute, "those of what was gone before", func() bool {
 		return e.db().Ready() == nil && states(deleted) == "0 5000"
 	})
 	if got := states(other); got != "2500 0" {
