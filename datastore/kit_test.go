@@ -24,6 +24,7 @@ import (
 func init() {
 	caddy.DefaultStorage.Path = "" // nothing here may use it
 	backoff.first, backoff.last = 20*time.Millisecond, 100*time.Millisecond
+	firstAttempt = time.Minute // a machine with other work is slow
 	Register(Feature{
 		Name:       "test",
 		SQLite:     fstest.MapFS{"00001_rows.sql": sqlFile("CREATE TABLE test_rows (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT")},

@@ -13,8 +13,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
+// firstAttempt is how long Start waits, so that a server which is there is
+// there at once.
+var firstAttempt = 2 * time.Second
+
 const (
-	firstAttempt = 2 * time.Second // that Start waits for, so that a server which is there is there at once
 	pingTimeout  = 10 * time.Second
 	drainTimeout = 10 * time.Second // of calls under way when a database is closed
 )

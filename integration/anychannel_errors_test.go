@@ -252,7 +252,7 @@ func TestAnyChannelLateAnswers(t *testing.T) {
 			given <- struct{}{}
 		}
 	}
-	s, service, _ := startChannel(t, nil, "timeout 300ms")
+	s, service, _ := startChannel(t, nil, "timeout 1s")
 	before := s.metrics()
 	lates := []func(*http.Request, net.Conn){
 		hanging("", ""), hanging("HTTP/1.1 100 Continue\r\n\r\n", ""), hanging(ok+"X-A: b\r\n", ""), hanging(ok+"Content-Length: 100\r\n\r\n{}", ""),
@@ -316,7 +316,7 @@ func TestAnyChannelUnreachable(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			name, more := "BadGateway", ""
 			if tc.status == 504 {
-				name, more = "GatewayTimeout", "timeout 300ms"
+				name, more = "GatewayTimeout", "timeout 1s"
 			}
 			s := start(t, tc.options, channelWith(t, tc.service, more))
 			before := s.metrics()

@@ -167,7 +167,7 @@ func TestHTTPTicketsAnswers(t *testing.T) {
 		return newUpstream(t, func(_ *http.Request, conn net.Conn) {
 			_, _ = io.WriteString(conn, wire)
 			_, _ = io.Copy(io.Discard, conn) // until the edge gives up
-		}).url + "/{ticket_id} {\ntimeout 300ms\n}"
+		}).url + "/{ticket_id} {\ntimeout 1s\n}"
 	}
 	stranger, known := newService(t, newAuthority(t), names("omniwear")), newService(t, ca, names("omniwear"))
 	for source, reason := range map[string]string{

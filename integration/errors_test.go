@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const quick = "transport http {\n\t\t\tdial_timeout 300ms\n\t\t\tresponse_header_timeout 300ms\n\t\t}"
+const quick = "transport http {\n\t\t\tdial_timeout 1s\n\t\t\tresponse_header_timeout 1s\n\t\t}"
 
 // B7: what goes wrong upstream is told by status and code, and nothing of it
 // leaks.
