@@ -46,7 +46,7 @@ func (e *Engine) advance(q *queue) {
 	} else {
 		q.leaveLine()
 	}
-	if probing := q.isOpen() && q.inFlight > 0; len(q.items) <= heldPerQueue/2 && q.isDue(now) && !probing {
+	if probing := q.isOpen() && q.inFlight > 0; e.runsDry(q) && q.isDue(now) && !probing {
 		e.refill(q)
 	}
 	e.plan(q, now, limited)
@@ -163,6 +163,7 @@ func (e *Engine) refill(q *queue) {
 		e.tasks.Go(func() { e.Tell([]string{id}) })
 		return
 	}
+	q.grow()
 	limit, size, ok := e.claimable(q)
 	if !ok {
 		if q.heldBytes == 0 && !q.hungry { // else it is asked again when one of its own has ended

@@ -68,6 +68,7 @@ func (v *verdict) outdated() {
 
 // succeeded has what waits sent, if the endpoint was only probed.
 func (e *Engine) succeeded(q *queue, now time.Time) (told *Condition) {
+	q.worked = true
 	if q.isOpen() {
 		q.paused = time.Time{}
 		if !q.due.IsZero() {
@@ -82,6 +83,7 @@ func (e *Engine) succeeded(q *queue, now time.Time) (told *Condition) {
 }
 
 func (e *Engine) failed(q *queue, now time.Time, probe bool) (told *Condition) {
+	q.worked, q.growth = false, 0
 	if !q.isOpen() || probe { // else it was under way when the endpoint was found to be down
 		q.failures++
 	}

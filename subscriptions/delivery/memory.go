@@ -92,10 +92,32 @@ func (e *Engine) claimable(q *queue) (limit Limit, size int, ok bool) {
 	if deliveries <= 0 || bytes <= 0 || e.HeldBytes-e.heldBytes < size {
 		return limit, 0, false
 	}
-	bytes = min(bytes, size)
+	deliveries, bytes = min(deliveries, q.claimed()), min(bytes, size)
 	limit.Deliveries = max(1, min(deliveries, bytes/(2*overhead)))
 	limit.Bytes = max(1, bytes-limit.Deliveries*overhead)
 	return limit, size, true
+}
+
+// firstClaim is how many deliveries are taken from the store for an endpoint of
+// which nothing good is known. As it takes them the number doubles; for one that
+// hangs or fails, most would only be given back.
+const firstClaim = 16
+
+// claimed is how many deliveries are taken at once for a queue.
+func (q *queue) claimed() int { return min(heldPerQueue, firstClaim<<q.growth) }
+
+// grow has the next claim be larger, if the endpoint has taken some since the
+// last.
+func (q *queue) grow() {
+	if q.worked && q.claimed() < heldPerQueue {
+		q.growth++
+	}
+	q.worked = false
+}
+
+// runsDry reports whether it is time to ask the store for more.
+func (e *Engine) runsDry(q *queue) bool {
+	return len(q.items) < max(min(e.PerSubscription, firstClaim), q.claimed()/4)
 }
 
 // feed has the store asked for the queues that waited for memory, in turn.

@@ -20,6 +20,8 @@ type queue struct {
 	unstored  int  // attempts whose results are not stored
 	refilling bool // whether the store is being asked
 	hungry    bool // whether it waits for memory
+	worked    bool // whether an attempt succeeded since the store was asked
+	growth    int  // how often the number that the store is asked for has doubled
 
 	line  *list.List // that it stands in for a slot; nil for none
 	place *list.Element
