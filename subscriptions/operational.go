@@ -92,11 +92,28 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eve
 		ID: eventPrefix + ulid.Make().String(), Type: eventType, ResourceType: reservedResource, ResourceID: subscription,
 		AccountID: owner, Data: encoded,
 	}}
-	if err := match(ctx, tx, tx.Dialect(), []*publication{p}); err != nil || len(p.matching) == 0 {
+	found, err := operationalFanOut(ctx, tx, p.event)
+	if err != nil {
+		return err
+	}
+	if err := found.match(p); err != nil || len(p.matching) == 0 {
 		return err
 	}
 	*a = append(*a, p)
 	return s.writeBatch(ctx, tx, []*publication{p})
+}
+
+// findOperational does not let the database look for resources: `*` is that of
+// the subscriptions of all owners, and an owner has a bounded number of them.
+const findOperational = "SELECT " + candidateColumns + ` FROM connector_subscriptions AS s
+	WHERE s.owner = $1 AND s.resource_id || '' IN ($2, '` + allResources + `') AND s.resource_type = '` + reservedResource + `'
+		AND s.status <> 'ended' AND (s.expires_at IS NULL OR s.expires_at > $3)`
+
+// operationalFanOut finds the owner's subscriptions to such an event.
+func operationalFanOut(ctx context.Context, tx *datastore.Tx, event Event) (*fanOut, error) {
+	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()))
+	found, err := datastore.Collect(rows, err, func(row datastore.Scanner) (candidate, error) { return scanCandidate(row) })
+	return &fanOut{numbers: map[interest]int{event.interest(): 0}, found: [][]candidate{found}, complete: 1}, err
 }
 
 // settle hands over what was committed, or gives back the room reserved for it.
