@@ -14,7 +14,7 @@ import (
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
 	target, err := q.target(ctx, subscription, "status = 'active' AND (expires_at IS NULL OR expires_at > $2)")
 	if errors.Is(err, errUnknown) {
-		err = nil
+		err = q.cancelEnded(ctx, subscription)
 	}
 	return target, err
 }

@@ -43,7 +43,7 @@ func (s *Store) writeBatch(ctx context.Context, tx *datastore.Tx, batch []*publi
 		if p.result.Deliveries = p.stored; p.stored == len(p.matching) {
 			continue
 		}
-		// one was deleted since it was found
+		// one was deleted, or has ended, since it was found
 		if _, err := tx.Exec(ctx, "UPDATE connector_events SET deliveries = $1 WHERE id = $2", p.stored, p.event.ID); err != nil {
 			return err
 		}
