@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/f737063d/caddy-connector/datastore"
@@ -49,7 +50,7 @@ func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Tar
 	}
 	opened, err := openSealed(ring, secretsOf(id, target.URL), sealed, now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", delivery.ErrUnreadable, err)
 	}
 	target.Until = earliest(expiresAt, opened.Secrets)
 	how, err := decodeSigning(shape)
