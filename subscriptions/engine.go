@@ -32,6 +32,8 @@ type sharedEngine struct {
 	replayer *replayer
 	pruner   *pruner
 	tests    pace
+	owners   ownerPace
+	turns    turns
 	client   *currentTransport
 	log      *currentLog
 	leases   *queue

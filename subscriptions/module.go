@@ -132,6 +132,9 @@ const (
 //     `status`. A subscription that was disabled because its target failed is
 //     active again when it was. It can be done once in a second.
 //
+// A user may have targets asked, by handshakes and tests, 30 times at once, and
+// then once in a second. More are answered 429 with the code `rate_limited`.
+//
 // Deliveries of what is paused, disabled, expired or ended are not sent again:
 // the answer is 409. They are kept as long as the app's `retention` says.
 //

@@ -45,6 +45,9 @@ func (ex *exchange) test() (*answer, error) {
 	if !store.tests.begin(of.id, time.Now()) {
 		return nil, errTestRate
 	}
+	if !store.owners.allow(ex.owner, time.Now()) {
+		return nil, errOwnerRate
+	}
 	target, err := store.target(ctx, of.id, anyStatus)
 	if err != nil {
 		return nil, err
