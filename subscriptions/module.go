@@ -140,7 +140,8 @@ const (
 //
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
-// are some. `GET {prefix}/events/{type}/sample` answers an array with one example
+// are some; the edge's own, about subscriptions, follow with the `resource_type`
+// `subscription`. `GET {prefix}/events/{type}/sample` answers an array with one example
 // of what is sent for such an event. `GET {prefix}/openapi.json` describes all of
 // this as OpenAPI 3.1, with the types of events and resources of the config; it
 // needs no user.
