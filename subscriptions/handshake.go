@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
+	"github.com/f737063d/caddy-connector/internal/egress"
 )
 
 // Handshakes, by which a target agrees to what somebody has subscribed it to.
@@ -124,7 +124,7 @@ func (h *Handler) ask(ctx context.Context, a *application, method, target, body 
 		return nil, errNoConsent // its text has the URL
 	}
 	request.Header = a.header()
-	request.Header.Set("User-Agent", delivery.UserAgent)
+	request.Header.Set("User-Agent", egress.UserAgent)
 	if set != nil {
 		set(request.Header)
 	}
