@@ -1,9 +1,12 @@
 package subscriptions
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/f737063d/caddy-connector/datastore"
 )
 
 // A filter is parsed once for all events of a batch, while there is room.
@@ -48,9 +51,21 @@ func candidatesAreFoundByAnIndex(t *testing.T, e *edge, _ string) {
 	e.crowd("p2", 5000)
 	e.write("UPDATE connector_subscriptions SET owner = id, resource_id = id WHERE owner = 'crowd-p2'")
 	e.write("ANALYZE")
-	plan := e.explain(findOperational, "alice", "sub_1", int64(1))
+	plan := e.explain(findOperational, "alice", "sub_1", int64(1), int64(maxTold))
 	if !strings.Contains(plan, "connector_subscriptions_owner") {
 		t.Errorf("an owner's subscriptions to the edge's events are found thus:\n%s", plan)
+	}
+	e.write("UPDATE connector_subscriptions SET owner = 'alice' WHERE resource_id = '*'")
+	err := e.db().Write(t.Context(), func(ctx context.Context, tx *datastore.Tx) error {
+		event := Event{ResourceType: reservedResource, ResourceID: "sub_1", AccountID: "alice"}
+		found, err := operationalFanOut(ctx, tx, event)
+		if err == nil && len(found.found[0]) != maxTold {
+			t.Errorf("%d of an owner's subscriptions are told", len(found.found[0]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	args := []any{`[["p2","","task"],["p3","",""]]`, int64(1), int64(maxCandidates)}
 	if e.db().Dialect() == "postgres" {

@@ -144,15 +144,20 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eve
 	return s.writeBatch(ctx, tx, []*publication{p})
 }
 
+// maxTold is how many subscriptions get an event about another one: it is part of
+// the transaction that has the result of an attempt, or of many.
+const maxTold = 100
+
 // findOperational does not let the database look for resources: `*` is that of
 // the subscriptions of all owners, and an owner has a bounded number of them.
 const findOperational = "SELECT " + candidateColumns + ` FROM connector_subscriptions AS s
 	WHERE s.owner = $1 AND s.resource_id || '' IN ($2, '` + allResources + `') AND s.resource_type = '` + reservedResource + `'
-		AND s.status <> 'ended' AND (s.expires_at IS NULL OR s.expires_at > $3)`
+		AND s.status <> 'ended' AND (s.expires_at IS NULL OR s.expires_at > $3)
+	ORDER BY s.id LIMIT $4`
 
 // operationalFanOut finds the owner's subscriptions to such an event.
 func operationalFanOut(ctx context.Context, tx *datastore.Tx, event Event) (*fanOut, error) {
-	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()))
+	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()), maxTold)
 	found, err := datastore.Collect(rows, err, func(row datastore.Scanner) (candidate, error) { return scanCandidate(row) })
 	return &fanOut{numbers: map[interest]int{event.interest(): 0}, found: [][]candidate{found}, complete: 1}, err
 }

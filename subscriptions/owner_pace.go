@@ -14,6 +14,7 @@ const (
 	ownerRate  = rate.Limit(1) // a second
 
 	maxPaced = 10_000 // users that are remembered
+	lookedAt = 32     // of them, to forget one
 )
 
 // ownerPace bounds what each user may have done at once. The zero value is ready.
@@ -35,7 +36,8 @@ func (p *ownerPace) allow(owner string, now time.Time) bool {
 	return limiter.AllowN(now, 1)
 }
 
-// makeRoom forgets those who may do all again; if that is nobody, somebody else.
+// makeRoom forgets a user if there are many: of some, who come in any order, the
+// one that may do the most at once.
 func (p *ownerPace) makeRoom(now time.Time) {
 	if p.limiters == nil {
 		p.limiters = make(map[string]*rate.Limiter)
@@ -43,15 +45,14 @@ func (p *ownerPace) makeRoom(now time.Time) {
 	if len(p.limiters) < maxPaced {
 		return
 	}
+	forgotten, most, seen := "", -1.0, 0
 	for owner, limiter := range p.limiters {
-		if limiter.TokensAt(now) >= ownerBurst {
-			delete(p.limiters, owner)
+		if tokens := limiter.TokensAt(now); tokens > most {
+			forgotten, most = owner, tokens
+		}
+		if seen++; seen == lookedAt {
+			break
 		}
 	}
-	for owner := range p.limiters {
-		if len(p.limiters) < maxPaced {
-			return
-		}
-		delete(p.limiters, owner)
-	}
+	delete(p.limiters, forgotten)
 }

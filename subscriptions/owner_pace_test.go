@@ -27,17 +27,13 @@ func TestOwnerPace(t *testing.T) {
 		t.Error("alice is not allowed one in a second")
 	}
 	for i := range 2 * maxPaced { // others, once each
-		now = now.Add(time.Millisecond)
 		p.allow(fmt.Sprint(i), now)
 		if len(p.limiters) > maxPaced {
 			t.Fatalf("%d are remembered", len(p.limiters))
 		}
 	}
-	for i := range 2 * maxPaced { // all at the same time
-		p.allow(fmt.Sprint("more", i), now)
-	}
-	if len(p.limiters) > maxPaced {
-		t.Errorf("%d are remembered", len(p.limiters))
+	if p.limiters["alice"] == nil || p.limiters["bob"] == nil { // of 32, somebody may do more
+		t.Error("forgotten are those who have done the most")
 	}
 }
 
