@@ -3,17 +3,18 @@ package subscriptions
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
-
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // together publishes requests of one event each in one batch.
 func together(e *edge, events ...Event) (results []Published, errs []error) {
-	engine := delivery.New(delivery.Config{Node: "test", Logger: zap.NewNop()}) // which does not run
-	store := &Store{db: e.db(), engine: engine, batcher: new(batcher)}
+	store := e.idleStore()
 	var subs []*submission
 	for _, event := range events {
 		event.Data = json.RawMessage(`{}`)
@@ -87,7 +88,7 @@ func TestBatchWithFailure(t *testing.T) {
 // TestLeaveBatch has a publisher go before its turn.
 func TestLeaveBatch(t *testing.T) {
 	e := start(t, site)
-	store := &Store{db: e.db(), batcher: new(batcher)}
+	store := &Store{db: e.db(), batcher: newBatcher()}
 	store.batcher.leading = true // somebody else, who takes long
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -97,4 +98,35 @@ func TestLeaveBatch(t *testing.T) {
 	if left := len(store.batcher.waiting); left != 0 {
 		t.Errorf("%d wait", left)
 	}
+}
+
+// TestBatchPanics has something panic, outside of a transaction and in one.
+func TestBatchPanics(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, e *edge, _ string) {
+		e.subscribe("alice", "7")
+		core, logged := observer.New(zap.DebugLevel)
+		store := e.idleStore()
+		store.engine.Logger = zap.New(core)
+		submit := func(s *Store, p publication) error {
+			p.event.Data = json.RawMessage(`{"planted":1}`)
+			return store.batcher.submit(t.Context(), s, &submission{batch: []publication{p}, done: make(chan error, 1)})
+		}
+		without := *store
+		without.db = nil
+		if err := submit(&without, publication{event: Event{ID: "a", ResourceID: "7"}}); !errors.Is(err, errPanicked) {
+			t.Errorf("without a database: %v", err)
+		}
+		if err := submit(store, publication{event: Event{ID: "b", ResourceID: "7"}, reserved: []bool{}}); !errors.Is(err, errPanicked) {
+			t.Errorf("without a message: %v", err)
+		}
+		if err := submit(store, publication{event: Event{ID: "c", Type: "task.create", ResourceID: "7"}}); err != nil {
+			t.Errorf("the next: %v", err)
+		}
+		if got := e.ask("SELECT max(id) || count(*) FROM connector_events"); got != "c1" {
+			t.Errorf("stored: %s", got)
+		}
+		if logged.Len() != 2 || strings.Contains(fmt.Sprint(logged.All()), "planted") {
+			t.Errorf("logged: %v", logged.All())
+		}
+	})
 }

@@ -2,6 +2,8 @@ package subscriptions
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"sync"
 	"time"
 
@@ -47,6 +49,19 @@ func (c *canceller) add(subscription string) {
 	case c.woken <- struct{}{}:
 	default:
 	}
+}
+
+// cancelEnded has what waits for a subscription cancelled if that has ended, or
+// is not there: what was published at the same time may not have been seen then.
+func (s *Store) cancelEnded(ctx context.Context, subscription string) error {
+	var status string
+	err := s.db.QueryRow(ctx, "SELECT status FROM connector_subscriptions WHERE id = $1", subscription).Scan(&status)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && status == statusEnded:
+		s.canceller.add(subscription)
+		return nil
+	}
+	return err
 }
 
 // run cancels until the context ends.

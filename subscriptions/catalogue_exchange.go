@@ -16,20 +16,23 @@ const (
 
 // typeView is a type of events as subscribers see it.
 type typeView struct {
-	Type        string          `json:"type"`
-	Description string          `json:"description"`
-	Schema      json.RawMessage `json:"schema,omitempty"`
-	Sample      json.RawMessage `json:"sample,omitempty"`
+	Type         string          `json:"type"`
+	ResourceType string          `json:"resource_type,omitempty"` // of the edge's own; "" for all that the platform has
+	Description  string          `json:"description"`
+	Schema       json.RawMessage `json:"schema,omitempty"`
+	Sample       json.RawMessage `json:"sample,omitempty"`
 }
 
 func (ex *exchange) listTypes() (*answer, error) {
-	types := ex.handler.EventTypes
 	list := struct {
 		Data []typeView `json:"data"`
-	}{Data: make([]typeView, 0, len(types))}
-	for _, name := range slices.Sorted(maps.Keys(types)) {
-		declared := types[name]
-		list.Data = append(list.Data, typeView{name, declared.Description, declared.schema, declared.sample})
+	}{Data: make([]typeView, 0, len(ex.handler.EventTypes)+len(operationalTypes))}
+	for _, resourceType := range []string{"", reservedResource} { // the platform's, and the edge's own
+		types := ex.handler.catalogueOf(resourceType)
+		for _, name := range slices.Sorted(maps.Keys(types)) {
+			declared := types[name]
+			list.Data = append(list.Data, typeView{name, resourceType, declared.Description, declared.schema, declared.sample})
+		}
 	}
 	return &answer{status: http.StatusOK, body: list}, nil
 }
@@ -37,19 +40,23 @@ func (ex *exchange) listTypes() (*answer, error) {
 // showSample answers an array: automation platforms that set up a trigger ask
 // for a list of what it would have had.
 func (ex *exchange) showSample() (*answer, error) {
-	eventType := ex.params["type"]
-	if ex.handler.EventTypes[eventType] == nil {
+	example := Event{ID: sampleEvent, Type: ex.params["type"], ResourceID: sampleResource}
+	declared := ex.handler.EventTypes[example.Type]
+	if declared == nil {
+		declared, example.ResourceType = operationalTypes[example.Type], reservedResource
+	}
+	if declared == nil {
 		return nil, errTypeUnknown
 	}
-	example := Event{ID: sampleEvent, Type: eventType, ResourceID: sampleResource, Data: ex.handler.sample(eventType)}
+	example.Data = declared.example()
 	body, _ := example.push(time.Now())
 	return &answer{status: http.StatusOK, body: []json.RawMessage{body}}, nil
 }
 
-// sample returns an example of the data of events of a type.
-func (h *Handler) sample(eventType string) json.RawMessage {
-	if declared := h.EventTypes[eventType]; declared != nil && declared.sample != nil {
-		return declared.sample
+// example returns an example of the data of events of a type.
+func (t *EventType) example() json.RawMessage {
+	if t != nil && t.sample != nil {
+		return t.sample
 	}
 	return json.RawMessage("{}")
 }

@@ -166,7 +166,7 @@ func TestTheCatalogueOfSeveralHandlers(t *testing.T) {
 	e.do("app", "POST", "/events", `{"type":"task.update","resource_id":"p1","data":{"c":1}}`).is(t, http.StatusAccepted, "")
 	e.do("app", "POST", "/events", `{"type":"task.delete","resource_id":"p1","data":{}}`).is(t, http.StatusUnprocessableEntity, "event_type_unknown")
 	// each shows its own
-	if got := e.do("alice", "GET", "/c/event_types", ""); len(got.body["data"].([]any)) != 1 {
+	if got := e.do("alice", "GET", "/c/event_types", ""); len(got.body["data"].([]any)) != 1+len(operationalTypes) {
 		t.Errorf("types: %s", got.text)
 	}
 }
@@ -185,8 +185,20 @@ func TestEventTypes(t *testing.T) {
 		map[string]any{"type": "project.archive", "description": ""},
 		map[string]any{"type": "task.create", "description": "A task was created", "schema": schema, "sample": data},
 	}}
-	if !reflect.DeepEqual(got.body, want) {
-		t.Errorf("types: %s", got.text)
+	listed, _ := got.body["data"].([]any)
+	platforms := len(listed) - len(operationalTypes)
+	if platforms < 0 || !reflect.DeepEqual(listed[:platforms], want["data"]) {
+		t.Fatalf("types: %s", got.text)
+	}
+	for _, one := range listed[platforms:] { // of the edge itself
+		one := one.(map[string]any)
+		if eventType, _ := one["type"].(string); operationalTypes[eventType] == nil || one["resource_type"] != "subscription" || one["description"] == "" {
+			t.Errorf("type %v", one)
+		}
+		shown := e.do("alice", "GET", "/events/"+one["type"].(string)+"/sample", "")
+		if shown.is(t, http.StatusOK, ""); !strings.Contains(shown.text, `"resource_type":"subscription"`) || !strings.Contains(shown.text, sampleSubscription) {
+			t.Errorf("sample %s", shown.text)
+		}
 	}
 	e.do("", "GET", "/event_types", "").is(t, http.StatusUnauthorized, "user_missing")
 

@@ -13,6 +13,7 @@ var (
 	errEventExpired = refuse(http.StatusConflict, "event_expired", requestDenied, "The event is not kept any more.")
 	errReplayLimit  = refuse(http.StatusConflict, "replay_limit", requestDenied, "The user has as many replays running as are allowed.")
 	errTestRate     = refuse(http.StatusTooManyRequests, "rate_limited", requestDenied, "A subscription can be tested once in a second.")
+	errOwnerRate    = refuse(http.StatusTooManyRequests, "rate_limited", requestDenied, "The user has had targets asked too often just now.")
 
 	errState       = refuse(http.StatusBadRequest, "state_invalid", requestError, "The state must be pending, delivered, dead or cancelled, or several of them with commas between them.")
 	errSince       = refuse(http.StatusBadRequest, "since_invalid", requestError, "The since must be a time, as in RFC 3339.")

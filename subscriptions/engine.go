@@ -32,6 +32,8 @@ type sharedEngine struct {
 	replayer *replayer
 	pruner   *pruner
 	tests    pace
+	owners   ownerPace
+	turns    turns
 	client   *currentTransport
 	log      *currentLog
 	leases   *queue
@@ -65,7 +67,7 @@ func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	node := rand.Text()
 	log, logger := newCurrentLog(logger)
 	cluster, client, notifier := newCluster(db, node), new(currentTransport), newNotifier(db, node)
-	store := &Store{db: db, notifier: notifier, batcher: new(batcher), canceller: newCanceller(db, logger)}
+	store := &Store{db: db, notifier: notifier, batcher: newBatcher(), canceller: newCanceller(db, logger)}
 	leases := &queue{Store: store, node: node, cluster: cluster}
 	store.engine = delivery.New(delivery.Config{
 		Node: node, Store: leases, Client: client, Logger: logger,

@@ -145,7 +145,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 		w.Header().Set("WWW-Authenticate", `Session realm="edge"`)
 	case errNotReady:
 		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
-	case errTestRate:
+	case errTestRate, errOwnerRate:
 		w.Header().Set("Retry-After", "1")
 	}
 	if r.Problem == problem.ClientGone {

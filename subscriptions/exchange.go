@@ -28,10 +28,7 @@ func (ex *exchange) create() (*answer, error) {
 	a.owner = ex.owner
 	kept, created, err := h.store.create(ex.request.Context(), a, h.MaxPerOwner)
 	if errors.Is(err, errNotAgreed) {
-		if err := h.shakeHands(ex.request.Context(), a); err != nil {
-			return nil, err
-		}
-		kept, created, err = h.store.create(ex.request.Context(), a, h.MaxPerOwner)
+		kept, created, err = h.createAgreed(ex.request.Context(), a)
 	}
 	if err != nil {
 		return nil, err

@@ -13,9 +13,9 @@ type filtering struct {
 	parsed *filter.Data
 }
 
-// wants reports whether a filter lets the event pass; "" lets all.
-func (f *filtering) wants(stored string) (bool, error) {
-	if stored == "" {
+// wants reports whether a filter lets the event pass; nil lets all.
+func (f *filtering) wants(wanted *filter.Filter) (bool, error) {
+	if wanted == nil {
 		return true, nil
 	}
 	if f.parsed == nil {
@@ -24,10 +24,6 @@ func (f *filtering) wants(stored string) (bool, error) {
 			return false, err
 		}
 		f.parsed = &parsed
-	}
-	wanted, err := filter.Parse([]byte(stored))
-	if err != nil {
-		return false, err
 	}
 	return wanted.Match(*f.parsed), nil
 }

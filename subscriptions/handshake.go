@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
+	"github.com/f737063d/caddy-connector/internal/egress"
 )
 
 // Handshakes, by which a target agrees to what somebody has subscribed it to.
@@ -65,6 +65,33 @@ func (h *Handler) parseHandshake(given json.RawMessage, s *signing) error {
 	return errHandshake
 }
 
+// createAgreed keeps a subscription that its target agrees to. Of the same ones at
+// once, one after the other has it asked, and no more when it has agreed: a
+// target would take the secret that it was sent last.
+func (h *Handler) createAgreed(ctx context.Context, a *application) (kept *subscription, created bool, err error) {
+	done, err := h.store.turns.take(ctx, a.key())
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
+	if kept, created, err = h.store.create(ctx, a, h.MaxPerOwner); !errors.Is(err, errNotAgreed) {
+		return kept, created, err // since the last look
+	}
+	if !h.store.owners.allow(a.owner, time.Now()) {
+		return nil, false, errOwnerRate
+	}
+	if err := h.shakeHands(ctx, a); err != nil {
+		return nil, false, err
+	}
+	return h.store.create(ctx, a, h.MaxPerOwner)
+}
+
+// key is what the same subscriptions have in common.
+func (s *subscription) key() string {
+	encoded, _ := json.Marshal([]any{s.owner, s.targetURL, s.resourceType, s.resourceID, s.events}) // texts always encode
+	return string(encoded)
+}
+
 var errNoConsent = errors.New("the answer does not agree")
 
 // shakeHands asks the target. Nothing of what it answers is told: who subscribes
@@ -97,7 +124,7 @@ func (h *Handler) ask(ctx context.Context, a *application, method, target, body 
 		return nil, errNoConsent // its text has the URL
 	}
 	request.Header = a.header()
-	request.Header.Set("User-Agent", delivery.UserAgent)
+	request.Header.Set("User-Agent", egress.UserAgent)
 	if set != nil {
 		set(request.Header)
 	}

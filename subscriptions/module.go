@@ -132,12 +132,16 @@ const (
 //     `status`. A subscription that was disabled because its target failed is
 //     active again when it was. It can be done once in a second.
 //
+// A user may have targets asked, by handshakes and tests, 30 times at once, and
+// then once in a second. More are answered 429 with the code `rate_limited`.
+//
 // Deliveries of what is paused, disabled, expired or ended are not sent again:
 // the answer is 409. They are kept as long as the app's `retention` says.
 //
 // `GET {prefix}/event_types` lists the catalogue: an object with `data`, an array
 // of objects with `type`, `description`, and `schema` and `sample` where there
-// are some. `GET {prefix}/events/{type}/sample` answers an array with one example
+// are some; the edge's own, about subscriptions, follow with the `resource_type`
+// `subscription`. `GET {prefix}/events/{type}/sample` answers an array with one example
 // of what is sent for such an event. `GET {prefix}/openapi.json` describes all of
 // this as OpenAPI 3.1, with the types of events and resources of the config; it
 // needs no user.

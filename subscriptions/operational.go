@@ -17,7 +17,49 @@ import (
 // the owner of a subscription. Who wants them subscribes to the resource type
 // `subscription`, with the id of a subscription of theirs, or `*` for all.
 var operationalTypes = map[string]*EventType{
-	exhaustedType: {}, failingType: {}, recoveredType: {}, disabledType: {}, endedType: {},
+	exhaustedType: {
+		Description: "A delivery was given up: it was tried until it was too old",
+		sample: encodeData(exhaustedData{
+			SubscriptionID: sampleSubscription, TargetURL: sampleTarget, DeliveryID: formatDelivery(1), EventID: sampleEvent, Attempts: 15,
+			Status: 503, Error: "status",
+		}),
+	},
+	failingType: {
+		Description: "A target has failed several times in a row, or goes on failing",
+		sample: encodeData(conditionData{
+			SubscriptionID: sampleSubscription, TargetURL: sampleTarget, FailingSince: &sampleTime, Warning: 1, DisableAt: &sampleEnd,
+			Status: 503, Error: "status",
+		}),
+	},
+	recoveredType: {
+		Description: "A target that failed has taken a delivery",
+		sample: encodeData(conditionData{
+			SubscriptionID: sampleSubscription, TargetURL: sampleTarget, FailingSince: &sampleTime, Status: 200,
+		}),
+	},
+	disabledType: {
+		Description: "A subscription was disabled because its target failed for too long",
+		sample: encodeData(conditionData{
+			SubscriptionID: sampleSubscription, TargetURL: sampleTarget, FailingSince: &sampleTime, Error: "connection_refused",
+		}),
+	},
+	endedType: {
+		Description: "A subscription has ended because its target answered 410",
+		sample:      encodeData(conditionData{SubscriptionID: sampleSubscription, TargetURL: sampleTarget, Status: 410}),
+	},
+}
+
+// What samples of them have.
+const (
+	sampleSubscription = "sub_00000000000000000000000000"
+	sampleTarget       = "https://hooks.example.com/in"
+)
+
+var sampleTime, sampleEnd = "2026-01-01T00:00:00Z", "2026-01-06T00:00:00Z"
+
+func encodeData(data any) json.RawMessage {
+	encoded, _ := json.Marshal(data) // texts and numbers always encode
+	return encoded
 }
 
 const (
@@ -87,16 +129,37 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eve
 	case err != nil || kind == reservedResource:
 		return err
 	}
-	encoded, _ := json.Marshal(data(target)) // texts and numbers always encode
 	p := &publication{event: Event{
 		ID: eventPrefix + ulid.Make().String(), Type: eventType, ResourceType: reservedResource, ResourceID: subscription,
-		AccountID: owner, Data: encoded,
+		AccountID: owner, Data: encodeData(data(target)),
 	}}
-	if err := match(ctx, tx, tx.Dialect(), []*publication{p}); err != nil || len(p.matching) == 0 {
+	found, err := operationalFanOut(ctx, tx, p.event)
+	if err != nil {
+		return err
+	}
+	if err := found.match(p); err != nil || len(p.matching) == 0 {
 		return err
 	}
 	*a = append(*a, p)
 	return s.writeBatch(ctx, tx, []*publication{p})
+}
+
+// maxTold is how many subscriptions get an event about another one: it is part of
+// the transaction that has the result of an attempt, or of many.
+const maxTold = 100
+
+// findOperational does not let the database look for resources: `*` is that of
+// the subscriptions of all owners, and an owner has a bounded number of them.
+const findOperational = "SELECT " + candidateColumns + ` FROM connector_subscriptions AS s
+	WHERE s.owner = $1 AND s.resource_id || '' IN ($2, '` + allResources + `') AND s.resource_type = '` + reservedResource + `'
+		AND s.status <> 'ended' AND (s.expires_at IS NULL OR s.expires_at > $3)
+	ORDER BY s.id LIMIT $4`
+
+// operationalFanOut finds the owner's subscriptions to such an event.
+func operationalFanOut(ctx context.Context, tx *datastore.Tx, event Event) (*fanOut, error) {
+	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()), maxTold)
+	found, err := datastore.Collect(rows, err, func(row datastore.Scanner) (candidate, error) { return scanCandidate(row) })
+	return &fanOut{numbers: map[interest]int{event.interest(): 0}, found: [][]candidate{found}, complete: 1}, err
 }
 
 // settle hands over what was committed, or gives back the room reserved for it.

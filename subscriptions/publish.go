@@ -54,6 +54,12 @@ const (
 // that a repeated request is a duplicate. If one event is not valid, none is
 // published, and the answer is 422 with its index.
 //
+// Each event is published to all of its subscriptions, or not at all. Where there
+// are more than 500 subscriptions to the resources of a request's events, they are
+// published in parts, so that others need not wait for all: after an answer other
+// than 202, the first of them may be published, and are duplicates when the
+// request comes again with the same ids or the same key.
+//
 // CloudEvents 1.0 over HTTP are taken, too: one in the structured mode
 // (`application/cloudevents+json`) or in the binary mode (`ce-` header fields
 // with a JSON body), several in the batched mode

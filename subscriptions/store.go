@@ -32,6 +32,8 @@ type Store struct {
 	notifier *notifier
 	replayer *replayer
 	tests    *pace
+	owners   *ownerPace
+	turns    *turns // of handshakes
 	batcher  *batcher
 
 	canceller *canceller
@@ -52,7 +54,10 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 		return nil, err
 	}
 	shared := engine.store
-	return &Store{db, engine.Engine, shared.notifier, engine.replayer, &engine.tests, shared.batcher, shared.canceller}, nil
+	return &Store{
+		db: db, engine: engine.Engine, notifier: shared.notifier, replayer: engine.replayer, tests: &engine.tests,
+		owners: &engine.owners, turns: &engine.turns, batcher: shared.batcher, canceller: shared.canceller,
+	}, nil
 }
 
 // changed has the engine, and those of other nodes, look at a subscription anew.

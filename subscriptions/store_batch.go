@@ -3,18 +3,24 @@ package subscriptions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/f737063d/caddy-connector/datastore"
-	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
 const (
 	batchEvents  = 256                    // that share a transaction; one request may have more
 	batchLinger  = 500 * time.Microsecond // to wait for those that come back from the batch before
 	batchTimeout = 30 * time.Second
+
+	maxTogether = 2000 // deliveries that a transaction inserts, if not of one event
+	maxShared   = 500  // subscriptions that the events of a request may be for to share a transaction
+	maxAlone    = 2    // larger requests that are published at a time
 )
 
 // batcher has publishers share transactions: the requests that come while one is
@@ -24,12 +30,57 @@ type batcher struct {
 	mu      sync.Mutex
 	waiting []*submission
 	leading bool
+
+	alone chan struct{} // one for each large request that is published now
 }
+
+func newBatcher() *batcher { return &batcher{alone: make(chan struct{}, maxAlone)} }
 
 // submission is the events of one request.
 type submission struct {
 	batch []publication
-	done  chan error
+	done  chan error // has room for one
+}
+
+func (sub *submission) events() []*publication {
+	events := make([]*publication, len(sub.batch))
+	for i := range sub.batch {
+		events[i] = &sub.batch[i]
+	}
+	return events
+}
+
+func eventsOfAll(subs []*submission) (events []*publication) {
+	for _, sub := range subs {
+		events = append(events, sub.events()...)
+	}
+	return events
+}
+
+// match finds the subscriptions that the events are for, and how many deliveries
+// they come to.
+func (sub *submission) match(found *fanOut) (deliveries int, err error) {
+	for i := range sub.batch {
+		if err := found.match(&sub.batch[i]); err != nil {
+			return 0, err
+		}
+		deliveries += len(sub.batch[i].matching)
+	}
+	return deliveries, nil
+}
+
+// end tells what came of the request, if that was not told before.
+func (sub *submission) end(err error) {
+	select {
+	case sub.done <- err:
+	default:
+	}
+}
+
+func end(subs []*submission, err error) {
+	for _, sub := range subs {
+		sub.end(err)
+	}
 }
 
 // submit publishes a request's events along with others'. If the context ends,
@@ -61,8 +112,23 @@ func (b *batcher) lead(s *Store) {
 			return
 		}
 		last = len(subs)
-		s.publishTogether(subs)
+		s.publishOrFail(subs)
 	}
+}
+
+// errPanicked is the outcome of requests in whose midst something panicked.
+var errPanicked = errors.New("publishing panicked")
+
+// publishOrFail is publishTogether for the leader, who must not end the process.
+// What a panic says may be a part of a request, and is not logged.
+func (s *Store) publishOrFail(subs []*submission) {
+	defer func() {
+		if found := recover(); found != nil {
+			s.engine.Logger.Error("publishing panicked", zap.String("kind", fmt.Sprintf("%T", found)), zap.Stack("stack"))
+			end(subs, errPanicked)
+		}
+	}()
+	s.publishTogether(subs)
 }
 
 // take returns the next batch, nil where there is none. It waits a little for as
@@ -89,82 +155,76 @@ func (b *batcher) take(last int) []*submission {
 	return taken
 }
 
-// publishTogether publishes requests in one transaction. If that fails, each has
-// its own: nobody's events are refused for somebody else's.
+// publishTogether publishes requests in as few transactions as their size
+// allows. Those that may be for many subscriptions have to be published alone.
 func (s *Store) publishTogether(subs []*submission) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
 	defer cancel()
-	err := s.publishBatch(ctx, subs)
-	if err == nil || len(subs) == 1 || errors.Is(err, datastore.ErrNotReady) || ctx.Err() != nil {
-		for _, sub := range subs {
-			sub.done <- err
+	for len(subs) > 0 {
+		found, err := fanOutOf(ctx, s.db, s.db.Dialect(), eventsOfAll(subs), maxCandidates)
+		if err != nil {
+			end(subs, err)
+			return
 		}
+		subs = subs[s.publishFound(ctx, found, subs):]
+	}
+}
+
+// publishFound publishes the first of some requests, at least one, and returns
+// how many those are: of the others not all subscriptions are known.
+func (s *Store) publishFound(ctx context.Context, found *fanOut, subs []*submission) (n int) {
+	var together []*submission
+	deliveries := 0
+	for ; n < len(subs); n++ {
+		sub := subs[n]
+		reach, known := found.reach(sub.events())
+		if !known && reach <= maxShared && n > 0 {
+			break
+		}
+		if !known || reach > maxShared {
+			sub.end(errLarge)
+			continue
+		}
+		matching, err := sub.match(found)
+		if err != nil {
+			sub.end(err)
+			continue
+		}
+		if deliveries += matching; deliveries > maxTogether {
+			s.commitTogether(ctx, together)
+			together, deliveries = nil, matching
+		}
+		together = append(together, sub)
+	}
+	s.commitTogether(ctx, together)
+	return n
+}
+
+// commitTogether commits requests in one transaction. If that fails, each has
+// its own: nobody's events are refused for somebody else's.
+func (s *Store) commitTogether(ctx context.Context, subs []*submission) {
+	err := s.commit(ctx, eventsOfAll(subs))
+	if err == nil || len(subs) == 1 || errors.Is(err, datastore.ErrNotReady) || ctx.Err() != nil {
+		end(subs, err)
 		return
 	}
 	for _, sub := range subs {
-		sub.done <- s.publishBatch(ctx, []*submission{sub})
+		sub.end(s.commit(ctx, sub.events()))
 	}
 }
 
-func (s *Store) publishBatch(ctx context.Context, subs []*submission) error {
-	var batch []*publication
-	for _, sub := range subs {
-		for i := range sub.batch {
-			batch = append(batch, &sub.batch[i])
+// commit publishes events whose subscriptions are known.
+func (s *Store) commit(ctx context.Context, batch []*publication) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	committed := false
+	defer func() { // also where it panics
+		for _, p := range batch {
+			p.settle(s.engine, committed)
 		}
-	}
-	if err := match(ctx, s.db, s.db.Dialect(), batch); err != nil {
-		return err
-	}
+	}()
 	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error { return s.writeBatch(ctx, tx, batch) })
-	for _, p := range batch {
-		p.settle(s.engine, err == nil)
-	}
+	committed = err == nil
 	return err
-}
-
-// writeBatch stores events and their deliveries. It may be called again, in
-// another transaction.
-func (s *Store) writeBatch(ctx context.Context, tx *datastore.Tx, batch []*publication) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	at := time.UnixMicro(now)
-	first := make(map[string]*publication, len(batch)) // by the event's id
-	var fresh, repeated []*publication
-	for _, p := range batch {
-		p.prepare(s.engine, at)
-		if first[p.event.ID] != nil { // of a request that was repeated at once
-			repeated = append(repeated, p)
-			continue
-		}
-		first[p.event.ID] = p
-		fresh = append(fresh, p)
-	}
-	if fresh, err = insertEvents[tx.Dialect()](ctx, tx, fresh, now); err != nil {
-		return err
-	}
-	for _, p := range fresh {
-		if len(p.matching) > 0 {
-			p.reserved = s.engine.Reserve(p.matching, len(p.message.Body))
-			p.deliveries = make([]*delivery.Delivery, len(p.matching))
-		}
-	}
-	if err := insertDeliveries[tx.Dialect()](ctx, tx, fresh, s.engine.Node, now); err != nil {
-		return err
-	}
-	for _, p := range fresh {
-		if p.result.Deliveries = p.stored; p.stored == len(p.matching) {
-			continue
-		}
-		// one was deleted since it was found
-		if _, err := tx.Exec(ctx, "UPDATE connector_events SET deliveries = $1 WHERE id = $2", p.stored, p.event.ID); err != nil {
-			return err
-		}
-	}
-	for _, p := range repeated {
-		p.result.Duplicate, p.result.Deliveries = true, first[p.event.ID].result.Deliveries
-	}
-	return nil
 }

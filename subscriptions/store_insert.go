@@ -95,7 +95,8 @@ func leaseUnless(leased, node, differs string) string {
 		WHERE d.subscription_id = s.id AND d.state = 0 AND d.node ` + differs + " " + node + ")) THEN " + node + " END"
 }
 
-// insertDeliveries stores a delivery for each subscription that is still there.
+// insertDeliveries stores a delivery for each subscription that is still there
+// and has not ended.
 var insertDeliveries = map[datastore.Dialect]func(ctx context.Context, tx *datastore.Tx, batch []*publication, node string, now int64) error{
 	datastore.SQLite:     insertEventsDeliveries,
 	datastore.PostgreSQL: insertAllDeliveries,
@@ -136,7 +137,7 @@ func (p *publication) insertOne(ctx context.Context, tx *datastore.Tx, node any,
 		node = nil
 	}
 	inserted, err := tx.Exec(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
-		SELECT $1, id, 0, 0, $2, $2, $3 FROM connector_subscriptions WHERE id = $4`, p.event.ID, now, node, p.matching[0].Subscription)
+		SELECT $1, id, 0, 0, $2, $2, $3 FROM connector_subscriptions WHERE id = $4 AND status <> 'ended'`, p.event.ID, now, node, p.matching[0].Subscription)
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (p *publication) insert(ctx context.Context, tx *datastore.Tx, index map[st
 	}
 	rows, err := tx.Query(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
 		SELECT $1, s.id, 0, 0, $2, $2, `+leaseUnless("$3 IS NOT NULL", "$3", "IS NOT")+`
-		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value
+		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value AND s.status <> 'ended'
 		RETURNING id, subscription_id, node IS NOT NULL`, p.event.ID, now, node, string(list))
 	if err != nil {
 		return err
@@ -203,7 +204,7 @@ func insertAllDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publica
 	rows, err := tx.Query(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
 		SELECT j.event, s.id, 0, 0, $1::bigint, $1::bigint, `+leaseUnless("j.leased", "$2::text", "IS DISTINCT FROM")+`
 		FROM unnest($3::text[], $4::text[], $5::boolean[]) WITH ORDINALITY AS j (event, subscription, leased, n)
-		JOIN connector_subscriptions AS s ON s.id = j.subscription ORDER BY j.n FOR KEY SHARE OF s
+		JOIN connector_subscriptions AS s ON s.id = j.subscription AND s.status <> 'ended' ORDER BY j.n FOR KEY SHARE OF s
 		RETURNING id, event_id, subscription_id, node IS NOT NULL`, now, node, events, subscriptions, leased)
 	if err != nil {
 		return err

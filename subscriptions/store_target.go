@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/f737063d/caddy-connector/datastore"
@@ -14,7 +15,7 @@ import (
 func (q *queue) Target(ctx context.Context, subscription string) (*delivery.Target, error) {
 	target, err := q.target(ctx, subscription, "status = 'active' AND (expires_at IS NULL OR expires_at > $2)")
 	if errors.Is(err, errUnknown) {
-		err = nil
+		err = q.cancelEnded(ctx, subscription)
 	}
 	return target, err
 }
@@ -49,7 +50,7 @@ func (s *Store) target(ctx context.Context, id, condition string) (*delivery.Tar
 	}
 	opened, err := openSealed(ring, secretsOf(id, target.URL), sealed, now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", delivery.ErrUnreadable, err)
 	}
 	target.Until = earliest(expiresAt, opened.Secrets)
 	how, err := decodeSigning(shape)

@@ -45,6 +45,9 @@ func (ex *exchange) test() (*answer, error) {
 	if !store.tests.begin(of.id, time.Now()) {
 		return nil, errTestRate
 	}
+	if !store.owners.allow(ex.owner, time.Now()) {
+		return nil, errOwnerRate
+	}
 	target, err := store.target(ctx, of.id, anyStatus)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func (ex *exchange) readTestType() (string, error) {
 		return "", nil
 	}
 	eventType, ok := text(given)
-	if !ok || ex.handler.EventTypes[eventType] == nil {
+	if !ok || ex.handler.EventTypes[eventType] == nil && operationalTypes[eventType] == nil {
 		return "", errTestType
 	}
 	return eventType, nil
@@ -104,7 +107,7 @@ func (h *Handler) testType(of *subscription) string {
 }
 
 func (h *Handler) testMessage(of *subscription, eventType string, now time.Time) *delivery.Message {
-	event := Event{ID: testPrefix + ulid.Make().String(), Type: eventType, ResourceID: of.resourceID, Data: h.sample(eventType)}
+	event := Event{ID: testPrefix + ulid.Make().String(), Type: eventType, ResourceID: of.resourceID, Data: h.catalogueOf(of.resourceType)[eventType].example()}
 	body, dataAt := event.push(now)
 	return &delivery.Message{EventID: event.ID, Published: now, Body: body, DataAt: dataAt}
 }

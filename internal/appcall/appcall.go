@@ -15,12 +15,13 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
 // UserAgent is how the edge presents itself.
-const UserAgent = "caddy-connector"
+const UserAgent = egress.UserAgent
 
 // Expand puts values into a URL, percent-encoded where they stand. The pairs
 // are placeholders, such as {user_id}, and their values, which have visible

@@ -14,6 +14,9 @@ import (
 	"code.dny.dev/ssrf"
 )
 
+// UserAgent is how the edge presents itself to what it asks.
+const UserAgent = "caddy-connector"
+
 // How long each step of a request may take.
 const (
 	connectTimeout   = 5 * time.Second // the lookup of the name included

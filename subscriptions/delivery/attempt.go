@@ -1,12 +1,6 @@
 package delivery
 
-import (
-	"time"
-
-	"go.uber.org/zap"
-)
-
-const storeRetry = time.Second // after an error of the store
+import "time"
 
 // attempt sends a delivery and hands on what came of it.
 func (e *Engine) attempt(q *queue, d *Delivery) {
@@ -54,8 +48,8 @@ func (e *Engine) giveUp(q *queue, d *Delivery, pause time.Duration, err error) {
 	parked := append(e.park(q), d)
 	q.parked(parked[len(parked)-1:])
 	q.pauseUntil(time.Now().Add(pause))
-	if err != nil && e.ctx.Err() == nil {
-		e.Logger.Error("looking up a subscription failed", zap.String("subscription", q.id), zap.Error(err))
+	if err != nil {
+		e.storeFailed(q, "looking up a subscription failed", err)
 	}
 	e.freeSlot(q, d)
 	e.mu.Unlock()

@@ -157,7 +157,8 @@ type Store interface {
 	Release(ctx context.Context, deliveries []*Delivery) error
 
 	// Target returns where a subscription's deliveries go, or nil where it has
-	// ended or is paused.
+	// ended or is paused. It is asked again after an error, soon, or after
+	// ErrUnreadable, a while later.
 	Target(ctx context.Context, subscription string) (*Target, error)
 
 	// Report stores how an endpoint does, and tells its owner. One that is gone or

@@ -3,8 +3,6 @@ package delivery
 import (
 	"container/heap"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // clockSlack is how far the database's clock may be behind without being asked
@@ -194,10 +192,7 @@ func (e *Engine) refilled(q *queue, claimed int, next time.Time, err error) {
 	soon := now.Add(clockSlack)
 	switch {
 	case err != nil:
-		if e.ctx.Err() == nil {
-			e.Logger.Error("taking up deliveries failed", zap.String("subscription", q.id), zap.Error(err))
-		}
-		next = now.Add(storeRetry)
+		next = now.Add(e.storeFailed(q, "taking up deliveries failed", err))
 	case claimed == 0 && !next.IsZero() && next.Before(soon):
 		next = soon // by the database's clock it is not due yet
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 )
 
 // Config is what shapes an Engine.
@@ -51,6 +52,8 @@ type Engine struct {
 	wakeups   wakeups
 	timer     *time.Timer
 
+	unreadable *rate.Sometimes // logs subscriptions that no key opens
+
 	unreleased []*Delivery // whose leases could not be ended before the engine stopped
 
 	results  chan Result
@@ -81,7 +84,7 @@ func New(config Config) *Engine {
 	if config.Tell == nil {
 		config.Tell = func([]string) {}
 	}
-	return &Engine{Config: config, queues: make(map[string]*queue)}
+	return &Engine{Config: config, queues: make(map[string]*queue), unreadable: newUnreadable()}
 }
 
 // Running reports whether the engine has been started and not stopped.

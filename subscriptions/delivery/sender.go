@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 	"github.com/f737063d/caddy-connector/subscriptions/signature"
 )
@@ -17,9 +18,6 @@ const (
 	attemptTimeout = 15 * time.Second // of one request, with its answer's body
 	maxAnswer      = 16 << 10         // bytes of the answer that are read
 )
-
-// UserAgent is what the edge calls itself to subscribers.
-const UserAgent = "caddy-connector"
 
 // verdict is what an answer means for the delivery and its endpoint.
 type verdict struct {
@@ -101,7 +99,7 @@ func sign(target *Target, d *Delivery, at time.Time) (header http.Header, body [
 		header = make(http.Header)
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("User-Agent", UserAgent)
+	header.Set("User-Agent", egress.UserAgent)
 	if parent := traceparent(d.Message.Traceparent); parent != "" {
 		header.Set("Traceparent", parent)
 	}
