@@ -87,10 +87,13 @@ func valueSize(encoded []byte) int {
 // a surrogate pair is no text: encoding/json would put something else in its
 // place.
 func Text(encoded json.RawMessage) (text string, ok bool) {
-	if len(encoded) == 0 || encoded[0] != '"' || !whole(string(encoded)) {
+	if len(encoded) < 2 || encoded[0] != '"' {
 		return "", false
 	}
-	return text, json.Unmarshal(encoded, &text) == nil
+	if bytes.IndexByte(encoded, '\\') < 0 {
+		return string(encoded[1 : len(encoded)-1]), true
+	}
+	return text, whole(string(encoded)) && json.Unmarshal(encoded, &text) == nil
 }
 
 // whole reports whether all surrogates that a valid JSON string escapes are in
