@@ -253,6 +253,11 @@ func (g *group) exec(query string) error {
 			return err
 		}
 		g.conn = newWriteConn(conn)
+		// what a savepoint would bring back: in a file, it costs as much as the write
+		if _, err := conn.ExecContext(context.Background(), "PRAGMA temp_store = MEMORY"); err != nil {
+			g.disconnect()
+			return err
+		}
 	}
 	_, err := g.conn.ExecContext(context.Background(), query)
 	return err

@@ -51,6 +51,7 @@ func TestSettingsOfSQLite(t *testing.T) {
 	for pragma, want := range map[string][2]string{ // of the writer, of readers
 		"journal_mode": {"wal", "wal"}, "synchronous": {"2", "2"}, "foreign_keys": {"1", "1"},
 		"query_only": {"0", "1"}, "busy_timeout": {"10000", "10000"},
+		"temp_store": {"2", "0"}, "cache_size": {"-16384", "-2000"}, "wal_autocheckpoint": {"4096", "1000"},
 	} {
 		var writer, reader string
 		if err := db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {

@@ -14,8 +14,17 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite", without cgo
 )
 
-// walLimit is what is left of the write-ahead log after a checkpoint.
-const walLimit = 64 << 20
+const (
+	// walLimit is what is left of the write-ahead log after a checkpoint.
+	walLimit = 64 << 20
+
+	// checkpointAfter is how long the log gets, in pages of 4 KiB, before it is
+	// written into the database: pages that change often are written there once
+	// for many commits.
+	checkpointAfter = 4096
+
+	writerCache = 16 << 10 // KiB of pages; what a batch changes all over the indexes
+)
 
 // sqlite is a database in a file: one connection writes, others read.
 type sqlite struct {
@@ -44,7 +53,8 @@ func (s *sqlite) openFile(ctx context.Context) error {
 	}
 	var err error
 	s.writer, err = sql.Open("sqlite", sqliteDSN(s.path, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		fmt.Sprintf("journal_size_limit(%d)", walLimit)))
+		fmt.Sprintf("journal_size_limit(%d)", walLimit), fmt.Sprintf("wal_autocheckpoint(%d)", checkpointAfter),
+		fmt.Sprintf("cache_size(-%d)", writerCache)))
 	if err != nil {
 		return err
 	}

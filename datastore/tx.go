@@ -3,6 +3,7 @@ package datastore
 import (
 	"context"
 	"database/sql"
+	"time"
 )
 
 // Dialect is the kind of a database, where SQL differs.
@@ -71,6 +72,9 @@ func (tx *Tx) query(ctx context.Context, ask func(context.Context, string, ...an
 
 // Now returns the time of the database's clock, in microseconds since 1970.
 func (tx *Tx) Now(ctx context.Context) (now int64, err error) {
+	if tx.dialect == SQLite {
+		return time.Now().UnixMilli() * 1000, nil // as its own functions have it, to the millisecond
+	}
 	err = tx.QueryRow(ctx, nowQuery(tx.dialect)).Scan(&now)
 	return now, err
 }

@@ -102,7 +102,8 @@ var insertDeliveries = map[datastore.Dialect]func(ctx context.Context, tx *datas
 	datastore.PostgreSQL: insertAllDeliveries,
 }
 
-// insertEventsDeliveries has a statement for each event.
+// insertEventsDeliveries has a statement for each event. With OR FAIL they keep no
+// journal of their own: what fails is undone with the whole function.
 func insertEventsDeliveries(ctx context.Context, tx *datastore.Tx, batch []*publication, node string, now int64) error {
 	for _, p := range batch {
 		if len(p.matching) == 1 && !p.matching[0].Ordered {
@@ -136,7 +137,7 @@ func (p *publication) insertOne(ctx context.Context, tx *datastore.Tx, node any,
 	if !p.reserved[0] {
 		node = nil
 	}
-	inserted, err := tx.Exec(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
+	inserted, err := tx.Exec(ctx, `INSERT OR FAIL INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
 		SELECT $1, id, 0, 0, $2, $2, $3 FROM connector_subscriptions WHERE id = $4 AND status <> 'ended'`, p.event.ID, now, node, p.matching[0].Subscription)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (p *publication) insert(ctx context.Context, tx *datastore.Tx, index map[st
 	if err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `INSERT INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
+	rows, err := tx.Query(ctx, `INSERT OR FAIL INTO connector_deliveries (event_id, subscription_id, state, attempts, since, due, node)
 		SELECT $1, s.id, 0, 0, $2, $2, `+leaseUnless("$3 IS NOT NULL", "$3", "IS NOT")+`
 		FROM json_each($4) AS j JOIN connector_subscriptions AS s ON s.id = j.value AND s.status <> 'ended'
 		RETURNING id, subscription_id, node IS NOT NULL`, p.event.ID, now, node, string(list))

@@ -108,7 +108,7 @@ func (e *Engine) begin(q *queue, d *Delivery) {
 		e.lateInFlight++
 	}
 	d.probe, d.ordered, d.version = q.isOpen(), q.ordered, q.version
-	e.tasks.Go(func() { e.attempt(q, d) })
+	e.assign(work{q, d})
 }
 
 // freeSlot ends an attempt of q.

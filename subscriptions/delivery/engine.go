@@ -57,7 +57,9 @@ type Engine struct {
 	unreleased []*Delivery // whose leases could not be ended before the engine stopped
 
 	results  chan Result
-	tasks    sync.WaitGroup // attempts and refills
+	tasks    sync.WaitGroup // workers and refills
+	idle     chan work      // taken by workers that wait
+	stopping chan struct{}  // closed for them to end
 	finished chan struct{}  // when the last result is stored
 }
 
@@ -104,6 +106,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.results = make(chan Result, e.InFlight)
 	e.finished = make(chan struct{})
+	e.idle, e.stopping = make(chan work), make(chan struct{})
 	e.timer = time.AfterFunc(time.Hour, e.wake)
 	// before the store is asked: what is published meanwhile is offered
 	e.running = true
@@ -175,6 +178,7 @@ func (e *Engine) Stop(ctx context.Context) {
 	}
 	e.running, e.resumed = false, false
 	e.timer.Stop()
+	close(e.stopping)
 	e.lines, e.hungry, e.wakeups = lines{}, nil, nil
 	var untried []*Delivery
 	for _, q := range e.queues {
