@@ -133,14 +133,23 @@ func databaseRestarts(n *nodes) {
 	}
 	close(stop)
 	publishers.Wait()
-	eventuallyWithin(n.T, 30*time.Second, "every acknowledged event", func() bool {
-		arrived, all := arrivals(hook), true
+	missing := func() (first string) {
+		arrived := arrivals(hook)
 		acknowledged.Range(func(id, _ any) bool {
-			all = arrived[id.(string)] > 0
-			return all
+			if arrived[id.(string)] == 0 {
+				first = id.(string)
+			}
+			return first == ""
 		})
-		return all
-	})
+		return first
+	}
+	for deadline := time.Now().Add(30 * time.Second); missing() != ""; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			n.Fatalf("of those that were acknowledged, %s does not arrive: %q; pending: %q", missing(),
+				n.query("SELECT concat_ws(' ', id, state, attempts, node, due, subscription_id) FROM connector_deliveries WHERE event_id = $1", missing()),
+				n.query("SELECT concat_ws(' ', count(*), state, node, min(due), max(due), (extract(epoch from now())*1e6)::bigint) FROM connector_deliveries WHERE state = 0 GROUP BY state, node"))
+		}
+	}
 	n.once(slow, before)
 	n.once(slow, append(before, n.publish(2, "proj8", 5)...)) // they go on
 }

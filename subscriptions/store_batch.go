@@ -222,9 +222,23 @@ func (s *Store) commit(ctx context.Context, batch []*publication) error {
 	defer func() { // also where it panics
 		for _, p := range batch {
 			p.settle(s.engine, committed)
+			if !committed {
+				s.recall(p)
+			}
 		}
 	}()
 	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error { return s.writeBatch(ctx, tx, batch) })
 	committed = err == nil
 	return err
+}
+
+// recall gives back what is leased to this node if the connection was lost in the
+// midst of a commit that a server has carried out all the same: a publisher who
+// comes again is told that the event is known, and nobody here would send it.
+// With SQLite a commit that fails is none.
+func (s *Store) recall(p *publication) {
+	if s.db.Dialect() == datastore.PostgreSQL {
+		s.engine.Recall(p.deliveries)
+	}
+	p.deliveries = nil
 }

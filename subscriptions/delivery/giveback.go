@@ -79,6 +79,18 @@ func (e *Engine) giveBack(ctx context.Context, parked []*Delivery) {
 	}
 }
 
+// Recall gives deliveries back that may be leased to this node without its knowing,
+// or not be there at all. Those that are nil count for nothing.
+func (e *Engine) Recall(deliveries []*Delivery) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range deliveries {
+		if d != nil {
+			e.keep(e.queue(Recipient{Subscription: d.Subscription}), false, d)
+		}
+	}
+}
+
 // release ends the leases of deliveries, and reports whether it could before the
 // context ended.
 func (e *Engine) release(ctx context.Context, deliveries []*Delivery) bool {

@@ -1,0 +1,31 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+)
+
+// What was committed without the node's knowing is sent all the same, and what was
+// not does no harm.
+func TestRecall(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		run(t, Config{}, func(w *world) {
+			to := w.subscribe("a", Target{Ordered: ordered}, nil)
+			w.last++
+			w.ledger.mu.Lock()
+			lost := w.insert("a", &Message{EventID: "evt_1", Published: time.Now(), Body: body[:2]}, w.Node)
+			w.ledger.mu.Unlock()
+			time.Sleep(time.Hour)
+			if n := len(w.seen(to)); n != 0 {
+				t.Fatalf("%d requests: the test tests nothing", n)
+			}
+			w.Recall([]*Delivery{nil, lost})
+			w.ended(time.Minute)
+			if n := len(w.seen(to)); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+			time.Sleep(time.Hour)
+			w.checkIdle()
+		})
+	}
+}
