@@ -146,7 +146,8 @@ type Store interface {
 	// Claim leases deliveries of a subscription that are due to this node, the
 	// oldest first, and says when the next one is due (zero for none; not after
 	// now where there are more). Of an ordered subscription it leases none behind
-	// one that is not due, or that another node has.
+	// one that is not due, or that another node has. With an error it returns those
+	// that may have been leased all the same.
 	Claim(ctx context.Context, subscription string, ordered bool, limit Limit) (claimed []*Delivery, next time.Time, err error)
 
 	// Finish stores what attempts came to, and ends the leases. Of deliveries

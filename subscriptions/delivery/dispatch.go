@@ -180,7 +180,7 @@ func (e *Engine) refill(q *queue) {
 		defer e.mu.Unlock()
 		e.hold(q, -limit.Deliveries, -size)
 		overtakes := q.ordered && q.returns != returns // something before it has gone back meanwhile
-		e.keep(q, !overtakes, claimed...)
+		e.keep(q, err == nil && !overtakes, claimed...)
 		e.refilled(q, len(claimed), next, err)
 	})
 }

@@ -29,3 +29,29 @@ func TestRecall(t *testing.T) {
 		})
 	}
 }
+
+// Nor is what was claimed without the node's knowing forgotten.
+func TestClaimOfUnknownOutcome(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		run(t, Config{}, func(w *world) {
+			failed := 0
+			w.store.fails = func(method string) (before, after bool) {
+				if method == "Claim" && failed < 3 {
+					failed++
+					return false, true
+				}
+				return false, false
+			}
+			to := w.subscribe("a", Target{Ordered: ordered}, nil)
+			w.backlog("a", 100, 2)
+			w.Changed("a")
+			w.ended(time.Minute)
+			if n := len(w.seen(to)); n != 100 || failed != 3 {
+				t.Errorf("%d requests, %d failures", n, failed)
+			}
+			if ordered {
+				w.checkOrder(to)
+			}
+		})
+	}
+}

@@ -124,10 +124,7 @@ func (s *store) Claim(ctx context.Context, subscription string, ordered bool, li
 		}
 		claimed, next = s.claim(subscription, ordered, limit)
 	})
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	return claimed, next, nil
+	return claimed, next, err // it may have been done all the same
 }
 
 func (s *store) claim(id string, ordered bool, limit Limit) (claimed []*Delivery, next time.Time) {
