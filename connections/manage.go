@@ -1,0 +1,216 @@
+package connections
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/f737063d/caddy-connector/connections/vault"
+	"github.com/f737063d/caddy-connector/internal/jsonbody"
+	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
+	"github.com/f737063d/caddy-connector/internal/strictjson"
+)
+
+// How many connections a page has.
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+func isCursor(text string) bool { return text == "" || vault.ValidID(text) }
+
+func (c *call) listConnectors() (*answer, error) {
+	shown := make([]connectorView, 0, len(c.handler.APIs))
+	for _, name := range slices.Sorted(maps.Keys(c.handler.APIs)) {
+		shown = append(shown, c.handler.APIs[name].viewConnector())
+	}
+	return &answer{status: http.StatusOK, body: struct {
+		TotalCount int             `json:"totalCount"`
+		Connectors []connectorView `json:"connectors"`
+	}{len(shown), shown}}, nil
+}
+
+func (c *call) getConnector() (*answer, error) {
+	return &answer{status: http.StatusOK, body: c.api.viewConnector()}, nil
+}
+
+func (c *call) create() (*answer, error) {
+	o, err := c.read("name", "variables", "credentials")
+	if err != nil {
+		return nil, err
+	}
+	made := vault.New{Owner: c.owner, API: c.api.name}
+	if made.Name, err = o.name(); err != nil {
+		return nil, err
+	}
+	if made.Variables, err = o.variables(c.api.template); err != nil {
+		return nil, err
+	}
+	if made.Secrets, err = o.credentials(c.api); err != nil {
+		return nil, err
+	}
+	kept, err := c.handler.store.Create(c.request.Context(), made, c.handler.MaxPerOwner)
+	if err != nil {
+		return nil, err
+	}
+	c.id = kept.ID
+	return &answer{status: http.StatusCreated, location: c.written() + "/" + kept.ID, body: c.api.view(kept)}, nil
+}
+
+// written returns the request's path as the client wrote it, which may see it
+// below another path than this handler does.
+func (c *call) written() string {
+	path := rawpath.Of(c.request.URL)
+	if original, ok := c.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		seen := rawpath.Of(original.URL)
+		if strings.HasSuffix(seen, path) && !strings.HasPrefix(seen, "//") { // which would be another host
+			path = seen
+		}
+	}
+	return path
+}
+
+func (c *call) list() (*answer, error) {
+	limit, after, before, err := page(c.request)
+	if err != nil {
+		return nil, err
+	}
+	found, total, more, err := c.handler.store.List(c.request.Context(), c.owner, c.api.name, after, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	body := struct {
+		TotalCount  int              `json:"totalCount"`
+		Next        string           `json:"next,omitempty"`
+		Prev        string           `json:"prev,omitempty"`
+		Connections []connectionView `json:"connections"`
+	}{TotalCount: total, Connections: make([]connectionView, len(found))}
+	for i, each := range found {
+		body.Connections[i] = c.api.view(each)
+	}
+	if len(found) > 0 {
+		forward := before == ""
+		if more && forward || !forward {
+			body.Next = found[len(found)-1].ID
+		}
+		if more && !forward || after != "" {
+			body.Prev = found[0].ID
+		}
+	}
+	return &answer{status: http.StatusOK, body: body}, nil
+}
+
+// known returns the connection that the path names, which is the caller's and of
+// the API.
+func (c *call) known() (*vault.Connection, error) {
+	found, err := c.handler.store.Get(c.request.Context(), c.owner, c.id)
+	if err != nil {
+		return nil, err
+	}
+	if found.API != c.api.name {
+		return nil, errUnknown
+	}
+	return found, nil
+}
+
+func (c *call) shown(found *vault.Connection, err error) (*answer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, body: c.api.view(found)}, nil
+}
+
+func (c *call) get() (*answer, error) { return c.shown(c.known()) }
+
+// update takes the whole connection as Versori's Update Connection does: the
+// variables replace all that there were; without them, these stay.
+func (c *call) update() (*answer, error) {
+	found, err := c.known()
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.read("id", "name", "variables", "credentials", "connectorId", "organisationId", "status", "reason", "errors", "createdAt", "updatedAt")
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := strictjson.Text(o["id"]); !ok || id != found.ID {
+		return nil, errID
+	}
+	var change vault.Change
+	name, err := o.name()
+	if err != nil {
+		return nil, err
+	}
+	change.Name = &name
+	variables, err := o.variables(c.api.template)
+	if err != nil {
+		return nil, err
+	}
+	if variables != nil {
+		change.Variables = &variables
+	}
+	return c.shown(c.handler.store.Update(c.request.Context(), c.owner, found.ID, 0, change))
+}
+
+func (c *call) updateCredential() (*answer, error) {
+	found, err := c.known()
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := strconv.Atoi(c.params["credential"])
+	if err != nil || scheme < 0 || scheme >= len(c.api.Auth) || strconv.Itoa(scheme) != c.params["credential"] {
+		return nil, errIndex
+	}
+	if jsonbody.MediaType(c.request) != "application/json" {
+		return nil, &refusal{jsonbody.ErrMediaType}
+	}
+	sent, broken := problem.ReadBody(c.request, maxRequest)
+	if broken != nil {
+		return nil, &refusal{broken}
+	}
+	kept, err := c.api.credential(scheme, sent)
+	switch {
+	case err != nil:
+		return nil, err
+	case kept == nil:
+		return nil, errCredential
+	}
+	status, err := c.statusWith(scheme)
+	if err != nil {
+		return nil, err
+	}
+	return c.shown(c.handler.store.SetSecrets(c.request.Context(), c.owner, found.ID, 0, scheme, kept, status))
+}
+
+// statusWith returns how the connection is once it has a credential for a scheme.
+func (c *call) statusWith(scheme int) (vault.Status, error) {
+	opened, err := c.handler.store.Load(c.request.Context(), c.id)
+	if errors.Is(err, vault.ErrUnreadable) {
+		return vault.Active, nil // if others are, too, that is told when it is used
+	}
+	if err != nil {
+		return "", err
+	}
+	for other := range c.api.Auth {
+		if other != scheme && opened.SecretVersion(other) == 0 {
+			return vault.Pending, nil
+		}
+	}
+	return vault.Active, nil
+}
+
+func (c *call) delete() (*answer, error) {
+	if _, err := c.known(); err != nil {
+		return nil, err
+	}
+	if err := c.handler.store.Delete(c.request.Context(), c.owner, c.id); err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusNoContent}, nil
+}

@@ -1,0 +1,201 @@
+package connections
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/target"
+	"github.com/f737063d/caddy-connector/connections/vault"
+	"github.com/f737063d/caddy-connector/internal/appcall"
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
+)
+
+const (
+	testTimeout = 20 * time.Second
+	testPause   = time.Second // between two tests of a connection
+)
+
+// Stages are how far a test came.
+const (
+	stageCredentials = "credentials" // the connection has none that can be used
+	stageTarget      = "target"      // its variables give no URL
+	stageRefresh     = "refresh"     // the access token could not be refreshed
+	stageDNS         = "dns"
+	stageConnect     = "connect"
+	stageTLS         = "tls"
+	stageAuth        = "auth"   // the API does not know the credentials: 401
+	stageScope       = "scope"  // it does, but they do not suffice: 403
+	stageAnswer      = "answer" // another answer than 2xx, or none
+)
+
+// testView is what came of a test.
+type testView struct {
+	OK            bool     `json:"ok"`
+	Stage         string   `json:"stage,omitempty"`  // that failed
+	Status        int      `json:"status,omitempty"` // of the API's answer
+	Latency       int64    `json:"latency_ms"`
+	ScopesMissing []string `json:"scopes_missing,omitempty"`
+}
+
+// test makes the call that tells whether a connection works, and keeps what it
+// finds.
+func (c *call) test() (*answer, error) {
+	if _, err := c.known(); err != nil {
+		return nil, err
+	}
+	if !c.handler.tests.begin(c.id, time.Now()) {
+		return nil, errTestRate
+	}
+	ctx, cancel := context.WithTimeout(c.request.Context(), testTimeout)
+	defer cancel()
+	opened, err := c.handler.store.Find(ctx, c.id)
+	if err != nil && !errors.Is(err, vault.ErrUnreadable) {
+		return nil, err
+	}
+	start := time.Now()
+	result := c.try(ctx, opened)
+	result.Latency = time.Since(start).Milliseconds()
+	found := []string{}
+	if !result.OK {
+		found = append(found, result.Stage)
+	}
+	if _, err := c.handler.store.SetErrors(ctx, c.owner, c.id, 0, found); err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, body: result}, nil
+}
+
+// try makes the call, once.
+func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
+	if opened == nil {
+		return testView{Stage: stageCredentials}
+	}
+	ready, err := c.api.ready(opened)
+	if err != nil {
+		return testView{Stage: stageCredentials}
+	}
+	r, err := c.api.testRequest(ctx, opened)
+	if err != nil {
+		return testView{Stage: stageTarget}
+	}
+	if err := c.api.auth.Apply(r, credential.Attempt{Now: time.Now()}, ready.credentials); err != nil {
+		return testView{Stage: stageRefresh}
+	}
+	res, err := ready.transport(&c.handler.clients).RoundTrip(r)
+	if err != nil {
+		kind := proxyerror.Of(err)
+		if kind != "" {
+			c.handler.logger.Info("the test of a connection failed", zap.Inline(c), zap.Error(err))
+		}
+		return testView{Stage: stageOf(kind)}
+	}
+	defer drain(res)
+	result := testView{OK: res.StatusCode/100 == 2, Status: res.StatusCode}
+	switch {
+	case result.OK:
+	case res.StatusCode == http.StatusUnauthorized:
+		result.Stage = stageAuth
+	case res.StatusCode == http.StatusForbidden:
+		result.Stage, result.ScopesMissing = stageScope, scopesAsked(res.Header)
+	default:
+		result.Stage = stageAnswer
+	}
+	return result
+}
+
+// testRequest is the call, without credentials.
+func (a *API) testRequest(ctx context.Context, c *vault.Connection) (*http.Request, error) {
+	call := TestRequest{Method: http.MethodGet}
+	if a.Test != nil {
+		call = *a.Test
+	}
+	path, query, _ := strings.Cut(call.Path, "?")
+	location, err := a.target.Locate(c.Variables, target.Controls{}, &url.URL{RawQuery: query}, path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, call.Method, "", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.URL, r.Host = location, ""
+	r.Header.Set("Accept", "application/json, */*;q=0.5")
+	r.Header.Set("User-Agent", appcall.UserAgent)
+	return r, nil
+}
+
+// stageOf is where an attempt without an answer has failed.
+func stageOf(kind string) string {
+	switch kind {
+	case proxyerror.DNSError:
+		return stageDNS
+	case proxyerror.TLSCertificate, proxyerror.TLSProtocol:
+		return stageTLS
+	case proxyerror.ConnectionRefused, proxyerror.ConnectionTimeout, proxyerror.ProhibitedIP:
+		return stageConnect
+	}
+	return stageAnswer
+}
+
+// maxScopes is how many scopes are told of.
+const maxScopes = 32
+
+// scopesAsked are those that an API says it wants (RFC 6750, section 3).
+func scopesAsked(h http.Header) (scopes []string) {
+	for _, challenge := range h["Www-Authenticate"] {
+		_, rest, ok := strings.Cut(challenge, `scope="`)
+		if !ok || !strings.Contains(challenge, "insufficient_scope") {
+			continue
+		}
+		list, _, _ := strings.Cut(rest, `"`)
+		for _, scope := range strings.Fields(list) {
+			if isScope(scope) && len(scopes) < maxScopes {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	return scopes
+}
+
+// isScope reports whether a text can be a scope (RFC 6749, section 3.3).
+func isScope(text string) bool {
+	return len(text) <= maxName && strings.IndexFunc(text, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) < 0
+}
+
+// pace has tests of one connection begin not too often.
+type pace struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// maxPaced bounds how many connections are remembered. When there are more, those
+// that may be tested again are forgotten.
+const maxPaced = 10_000
+
+func (p *pace) begin(id string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.last[id]) < testPause {
+		return false
+	}
+	if p.last == nil {
+		p.last = make(map[string]time.Time)
+	}
+	if len(p.last) >= maxPaced {
+		for other, last := range p.last {
+			if now.Sub(last) >= testPause {
+				delete(p.last, other)
+			}
+		}
+	}
+	p.last[id] = now
+	return len(p.last) <= maxPaced
+}
