@@ -47,7 +47,7 @@ type flight struct {
 func newCache(alone bool) *cache {
 	// one weight for both bounds
 	weigh := func(_ string, e *entry) uint32 {
-		size := maxBytes / maxConnections
+		size := maxBytes/maxConnections + 1
 		if e.connection != nil {
 			size = max(size, e.connection.size())
 		}

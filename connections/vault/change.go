@@ -87,7 +87,9 @@ func (s *Store) Delete(ctx context.Context, owner, id string) error {
 		}
 		return tell(ctx, tx, id, deleted)
 	})
-	s.cache.changed(id, deleted) // also if it is not known whether it was committed
+	if !refused(err) {
+		s.cache.changed(id, deleted)
+	}
 	return err
 }
 
@@ -120,8 +122,11 @@ func (s *Store) write(ctx context.Context, id string, f func(context.Context, *d
 		changed, err = f(ctx, tx)
 		return err
 	})
+	if refused(err) {
+		return nil, err
+	}
 	if err != nil {
-		s.cache.changed(id, deleted) // it is not known whether it was committed
+		s.cache.changed(id, deleted) // whatever it is now
 		return nil, err
 	}
 	s.cache.changed(id, changed.Version)

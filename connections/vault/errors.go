@@ -23,10 +23,24 @@ var (
 	// any more, or the lease is somebody else's.
 	ErrStale = errors.New("the connection has changed meanwhile")
 
-	// ErrLeased says that somebody else may refresh the token now, or nobody yet.
+	// ErrLeased says that somebody else may refresh the credential now.
 	ErrLeased = errors.New("somebody else has the lease")
+
+	// ErrPaused says that nobody may refresh the credential yet.
+	ErrPaused = errors.New("nobody may have a lease yet")
 
 	// ErrUnreadable says that a credential cannot be opened: its row was changed past
 	// this program, or the key is gone. What exactly is wrong is logged.
 	ErrUnreadable = errors.New("a credential of the connection cannot be opened")
 )
+
+// refused reports whether an error says that nothing was written. After others, of
+// a commit above all, that is not known.
+func refused(err error) bool {
+	for _, refusal := range []error{ErrUnknown, ErrNameTaken, ErrTooLarge, ErrStale} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}

@@ -12,10 +12,12 @@ import (
 	"github.com/f737063d/caddy-connector/datastore"
 )
 
-const (
-	// FlowLifetime is how long a user has to finish an authorization.
-	FlowLifetime = 10 * time.Minute
+// FlowLifetime is how long a user has to finish an authorization.
+const FlowLifetime = 10 * time.Minute
 
+var flowLifetime = FlowLifetime // a variable for tests
+
+const (
 	maxFlows   = 100 // of an owner; the oldest ones make room
 	maxFlow    = 64 << 10
 	prunedRows = 100 // expired flows that a new one removes
@@ -74,7 +76,7 @@ func (s *Store) BeginFlow(ctx context.Context, flow Flow) error {
 		if err := pruneFlows(ctx, tx, flow.Owner, now); err != nil {
 			return err
 		}
-		expires := now + FlowLifetime.Microseconds()
+		expires := now + flowLifetime.Microseconds()
 		plain, _ := json.Marshal(sealedFlow{ // it always encodes
 			flow.Owner, flow.API, flow.Connection, flow.BrowserHash, flow.Verifier.Reveal(), flow.Data.Reveal(),
 			flow.RedirectURI, flow.ReturnTo, expires,

@@ -14,8 +14,9 @@ import (
 // the credential, 0 for one that is to be the first.
 //
 // It is ErrStale if the credential has another version, ErrUnknown if the connection
-// is gone, and ErrLeased if another holder has the connection's lease, or nobody may have it
-// yet, with the time until that ends by itself. The holder may prolong its own.
+// is gone, ErrLeased if another holder has the connection's lease, and ErrPaused if
+// nobody may have it yet, both with the time until that ends by itself. The holder may
+// prolong its own.
 func (s *Store) Lease(ctx context.Context, id string, scheme int, version int64, holder string, lasts time.Duration) (wait time.Duration, err error) {
 	if !ValidID(id) {
 		return 0, ErrUnknown
@@ -34,6 +35,9 @@ func (s *Store) Lease(ctx context.Context, id string, scheme int, version int64,
 		}
 		if r.leaseHolder != holder && r.leaseUntil > now {
 			wait = time.Duration(r.leaseUntil-now) * time.Microsecond
+			if r.leaseHolder == "" {
+				return ErrPaused
+			}
 			return ErrLeased
 		}
 		wait = 0
@@ -133,8 +137,9 @@ func (s *Store) Release(ctx context.Context, id, holder string, pause time.Durat
 	return err
 }
 
-// waitCheck is how often a waiter looks by itself, in case it was told nothing.
-const waitCheck = 2 * time.Second
+// waitCheck is how often a waiter looks by itself, in case it was told nothing; a
+// variable for tests.
+var waitCheck = 2 * time.Second
 
 // Wait returns when it is worth while to Load a connection: when the credential for
 // the scheme has not that version any more, or nobody has a lease. It is ErrUnknown
