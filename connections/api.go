@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/retry"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/template"
@@ -46,9 +47,12 @@ type API struct {
 	template *template.Template
 	target   *target.API
 	auth     *credential.Auth
-	withheld header.Set // what callers cannot set, because the credentials do
-	budget   retry.Budget
-	measured measured
+	oauth    *oauth.Client // nil: none of the schemes is oauth2
+
+	oauthScheme int        // its index
+	withheld    header.Set // what callers cannot set, because the credentials do
+	budget      retry.Budget
+	measured    measured
 }
 
 // Variable is a part of the base URL that differs between users.

@@ -34,7 +34,7 @@ func (attempts) RoundTrip(out *http.Request) (*http.Response, error) {
 			return res, err
 		}
 		drain(res)
-		if !pause(out, wait) {
+		if !ex.pause(out, wait) {
 			return nil, out.Context().Err()
 		}
 		ex.api.measured.retries.Inc()
@@ -46,10 +46,15 @@ func (attempts) RoundTrip(out *http.Request) (*http.Response, error) {
 
 // attempt sends a request with its credentials.
 func (ex *exchange) attempt(out *http.Request) (*http.Response, error) {
+	ex.watch.Pause() // what comes first is the authorization server's, who has its own time
+	credentials, err := ex.token(out.Context())
+	if err != nil {
+		return nil, err
+	}
 	ex.watch.Resume()
 	location := *ex.location
 	out.URL = &location // to which a credential may be added
-	err := ex.api.auth.Apply(out, credential.Attempt{Now: time.Now(), Body: ex.body.held}, ex.ready.credentials)
+	err = ex.api.auth.Apply(out, credential.Attempt{Now: time.Now(), Body: ex.body.held}, credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +70,9 @@ func (ex *exchange) decide(retries int, res *http.Response, err error) (wait tim
 		}
 	case res.StatusCode < http.StatusBadRequest:
 		return 0, false
+	case ex.mayReplace(res.StatusCode, res.ContentLength):
+		ex.refused = ex.sent.Version
+		return 0, true
 	default:
 		o.Status, o.Header = res.StatusCode, res.Header
 	}
@@ -80,7 +88,8 @@ func drain(res *http.Response) {
 }
 
 // pause waits, and reports whether the client still does.
-func pause(r *http.Request, wait time.Duration) bool {
+func (ex *exchange) pause(r *http.Request, wait time.Duration) bool {
+	ex.watch.Pause()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -26,6 +26,8 @@ func parseConnections(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 //	connections [<matcher>] {
 //	    prefix        <path>
 //	    user          <placeholder>
+//	    public_url    <url>
+//	    return_to     <url>...
 //	    api_key       <owner> <secret>
 //	    token_key     <issuer> <public_key>
 //	    max_body      <size>
@@ -49,6 +51,19 @@ func parseConnections(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 //	            date_header   <name>
 //	            date_format   http|rfc3339|unix|unix_ms
 //	            digest_header <name>
+//	        }
+//	        auth oauth2 {
+//	            grant           authorization_code|client_credentials|password
+//	            authorize_url   <url>
+//	            token_url       <url>
+//	            revoke_url      <url>
+//	            client_id       <id>
+//	            client_secret   <secret>
+//	            auth_style      header|body
+//	            scopes          <scope>...
+//	            issuer          <url>
+//	            authorize_param <name> <value>
+//	            token_param     <name> <value>
 //	        }
 //	        test           [<method>] <path>
 //	        allow_base_url <host>...
@@ -76,6 +91,16 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		return true, directive.Word(d, &h.Prefix, checkPrefix)
 	case "user":
 		return true, directive.Word(d, &h.User, nil)
+	case "public_url":
+		return true, directive.Word(d, &h.PublicURL, checkPublicURL)
+	case "return_to":
+		if len(h.ReturnTo) > 0 {
+			return true, directive.Duplicate(d)
+		}
+		if h.ReturnTo = d.RemainingArgs(); len(h.ReturnTo) == 0 {
+			return true, d.ArgErr()
+		}
+		return true, directive.NoBlock(d, name)
 	case "api_key":
 		return true, h.unmarshalAPIKey(d)
 	case "token_key":

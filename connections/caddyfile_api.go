@@ -107,6 +107,13 @@ func (a *API) unmarshalAuth(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	a.Auth = append(a.Auth, s)
+	if s.Type == "oauth2" {
+		s.OAuth2 = new(OAuth2)
+		if err := directive.Block(d, func(name string) (bool, error) { return s.OAuth2.unmarshal(d, name) }); err != nil {
+			return err
+		}
+		return nil
+	}
 	if s.Type != "hmac" {
 		if _, err := s.scheme(); err != nil {
 			return d.WrapErr(err)
@@ -143,4 +150,53 @@ func (h *HMAC) unmarshal(d *caddyfile.Dispenser, name string) (known bool, err e
 		return true, directive.Word(d, &h.DigestHeader, nil)
 	}
 	return false, nil
+}
+
+func (o *OAuth2) unmarshal(d *caddyfile.Dispenser, name string) (known bool, err error) {
+	switch name {
+	case "grant":
+		return true, directive.Word(d, &o.Grant, nil)
+	case "authorize_url":
+		return true, directive.Word(d, &o.AuthorizeURL, nil)
+	case "token_url":
+		return true, directive.Word(d, &o.TokenURL, nil)
+	case "revoke_url":
+		return true, directive.Word(d, &o.RevokeURL, nil)
+	case "client_id":
+		return true, directive.Word(d, &o.ClientID, nil)
+	case "client_secret":
+		return true, directive.Word(d, &o.ClientSecret, nil)
+	case "auth_style":
+		return true, directive.Word(d, &o.AuthStyle, nil)
+	case "issuer":
+		return true, directive.Word(d, &o.Issuer, nil)
+	case "scopes":
+		if len(o.Scopes) > 0 {
+			return true, directive.Duplicate(d)
+		}
+		if o.Scopes = d.RemainingArgs(); len(o.Scopes) == 0 {
+			return true, d.ArgErr()
+		}
+		return true, directive.NoBlock(d, name)
+	case "authorize_param":
+		return true, parameter(d, name, &o.AuthorizeParams)
+	case "token_param":
+		return true, parameter(d, name, &o.TokenParams)
+	}
+	return false, nil
+}
+
+func parameter(d *caddyfile.Dispenser, directiveName string, params *map[string]string) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return d.ArgErr()
+	}
+	if _, repeated := (*params)[name]; repeated {
+		return d.Errf("duplicate %s '%s'", directiveName, name)
+	}
+	if *params == nil {
+		*params = make(map[string]string)
+	}
+	(*params)[name] = value
+	return directive.NoBlock(d, directiveName)
 }

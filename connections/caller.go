@@ -87,30 +87,36 @@ func (k *TokenKey) provision(repl *caddy.Replacer) error {
 	return nil
 }
 
+// principal is who makes a request.
+type principal struct {
+	owner   string // a user or an organisation
+	session bool   // known by the authentication handler, as browsers are
+}
+
 // identify returns who makes a request.
-func (h *Handler) identify(r *http.Request) (owner string, err error) {
+func (h *Handler) identify(r *http.Request) (principal, error) {
 	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch credentials = strings.TrimSpace(credentials); {
 	case strings.EqualFold(scheme, "Bearer") && len(h.keys) > 0:
 		// compared by their hashes, a key's bytes are not found out by the time it takes
 		if owner := h.keys[sha256.Sum256([]byte(credentials))]; owner != "" {
-			return owner, nil
+			return principal{owner: owner}, nil
 		}
 	case strings.EqualFold(scheme, "JWT") && len(h.TokenKeys) > 0:
 		return h.userOf(credentials)
 	}
-	owner = h.caller.ID(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+	owner := h.caller.ID(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 	switch {
 	case owner == "":
-		return "", errNoCaller
+		return principal{}, errNoCaller
 	case !caller.ValidID(owner):
-		return "", errCaller
+		return principal{}, errCaller
 	}
-	return owner, nil
+	return principal{owner, true}, nil
 }
 
 // userOf returns the user whose token it is (RFC 7519).
-func (h *Handler) userOf(token string) (string, error) {
+func (h *Handler) userOf(token string) (principal, error) {
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
 		if key := h.TokenKeys[claims.Issuer]; key != nil {
@@ -119,7 +125,7 @@ func (h *Handler) userOf(token string) (string, error) {
 		return nil, errToken
 	}, jwt.WithValidMethods([]string{"RS256"}), jwt.WithLeeway(tokenLeeway), jwt.WithExpirationRequired())
 	if err != nil || !caller.ValidID(claims.Subject) {
-		return "", errToken
+		return principal{}, errToken
 	}
-	return claims.Subject, nil
+	return principal{owner: claims.Subject}, nil
 }

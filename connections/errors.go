@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/template"
 	"github.com/f737063d/caddy-connector/connections/vault"
@@ -51,12 +52,14 @@ var (
 	errNotReady = refuse(http.StatusServiceUnavailable, "not_ready", internalError, "The database is not ready.")
 	errInternal = refuse(http.StatusInternalServerError, "internal", internalError, "The request could not be carried out.")
 
-	errUnknown  = refuse(http.StatusNotFound, "connection_unknown", notFound, "There is no connection with this id.")
-	errNoAPI    = refuse(http.StatusNotFound, "api_unknown", notFound, "The connection's API is not there any more.")
-	errPending  = refuse(http.StatusFailedDependency, "connection_pending", requestDenied, "The user has not connected to the API yet.")
-	errReauth   = refuse(http.StatusFailedDependency, "connection_reauth_required", requestDenied, "The user must connect to the API again.")
-	errMismatch = refuse(http.StatusFailedDependency, "credentials_outdated", requestDenied, "The API takes other credentials than the connection has; the user must connect again.")
-	errExpired  = refuse(http.StatusServiceUnavailable, "token_unavailable", internalError, "There is no access token that is valid now.")
+	errUnknown     = refuse(http.StatusNotFound, "connection_unknown", notFound, "There is no connection with this id.")
+	errNoAPI       = refuse(http.StatusNotFound, "api_unknown", notFound, "The connection's API is not there any more.")
+	errPending     = refuse(http.StatusFailedDependency, "connection_pending", requestDenied, "The user has not connected to the API yet.")
+	errReauth      = refuse(http.StatusFailedDependency, "connection_reauth_required", requestDenied, "The user must connect to the API again.")
+	errUnconfirmed = refuse(http.StatusFailedDependency, "connection_unconfirmed", requestDenied, "The connection's owner has not confirmed that it was they who signed in.")
+	errMismatch    = refuse(http.StatusFailedDependency, "credentials_outdated", requestDenied, "The API takes other credentials than the connection has; the user must connect again.")
+	errClient      = refuse(http.StatusBadGateway, "credential_refresh_failed", internalError, "The API's authorization server does not accept this edge.")
+	errExpired     = refuse(http.StatusServiceUnavailable, "token_unavailable", internalError, "There is no access token that is valid now.")
 
 	errOrigin       = refuse(http.StatusForbidden, "cross_origin", requestDenied, "The request comes from another site.")
 	errOrganisation = refuse(http.StatusNotFound, "organisation_unknown", notFound, "There is no such organisation, or it is not the caller's.")
@@ -76,7 +79,14 @@ var (
 	errCredential = invalid("credentials_invalid", "The credentials must be an array with one for each of the API's schemes, in order, or null where there is none yet.")
 	errPageLimit  = refuse(http.StatusBadRequest, "first_invalid", requestError, "The first is not a number from 1 to 100.")
 	errCursor     = refuse(http.StatusBadRequest, "cursor_invalid", requestError, "The after, or before, is not the id of a connection; or both are there.")
-	errIndex      = refuse(http.StatusNotFound, "credential_unknown", notFound, "The API has no scheme with this number.")
+	errReturnTo   = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session it is required.")
+
+	errNoAuthorization = refuse(http.StatusConflict, "authorization_unsupported", requestDenied, "Users do not sign in at this API.")
+	errSeveralSchemes  = refuse(http.StatusConflict, "connection_required", requestDenied, "The API takes several credentials: make the connection first, and then name it here.")
+	errFlow            = refuse(http.StatusBadRequest, "flow_invalid", requestDenied, "This link has expired or was used before, or it was opened in another browser; begin anew.")
+	errNotGranted      = refuse(http.StatusForbidden, "authorization_denied", requestDenied, "The API was not allowed to connect.")
+
+	errIndex = refuse(http.StatusNotFound, "credential_unknown", notFound, "The API has no scheme with this number.")
 
 	errUnreachable = refuse(http.StatusBadGateway, "upstream_unreachable", proxyerror.ConnectionRefused, "The API cannot be reached.")
 	errAnswer      = refuse(http.StatusBadGateway, "upstream_failed", proxyerror.ProtocolError, "The API did not give a valid answer.")
@@ -158,7 +168,12 @@ func (ex *exchange) classify(ctx context.Context, err error) (told *refusal, tex
 	if ex.inbound.Context().Err() != nil {
 		return &refusal{problem.ClientGone}, "the client is gone"
 	}
+	if of, ok := errors.AsType[*oauth.Error](err); ok {
+		return ofToken(of), err.Error()
+	}
 	switch {
+	case errors.Is(err, oauth.ErrNotFound):
+		return errUnknown, err.Error()
 	case errors.Is(err, credential.ErrExpired):
 		return errExpired, err.Error()
 	case errors.Is(err, credential.ErrMismatch):
@@ -178,6 +193,17 @@ func (ex *exchange) classify(ctx context.Context, err error) (told *refusal, tex
 	default:
 		return errUnreachable.because(kind), err.Error()
 	}
+}
+
+// ofToken is what the client is told where there is no access token.
+func ofToken(err *oauth.Error) *refusal {
+	switch err.Kind {
+	case oauth.Reauth:
+		return errReauth
+	case oauth.Misconfigured:
+		return errClient
+	}
+	return errExpired
 }
 
 // because has another RFC 9209 proxy error type.

@@ -3,6 +3,7 @@
 package connections
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -12,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/caller"
@@ -96,6 +99,15 @@ type Handler struct {
 	// have set. Default: `{http.auth.user.id}`.
 	User string `json:"user,omitempty"`
 
+	// Where users reach the edge, such as `https://edge.example.com`: an API's sign-in
+	// page sends them back there. Required if an API has `oauth2` with the grant
+	// `authorization_code`.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// URLs that users may be sent to when they have signed in, beside paths of the
+	// edge's own: as a whole, without a placeholder.
+	ReturnTo []string `json:"return_to,omitempty"`
+
 	// Keys of callers that are servers. Each may use all connections of its owner.
 	APIKeys []*APIKey `json:"api_keys,omitempty"`
 
@@ -121,7 +133,8 @@ type Handler struct {
 	keys       map[[32]byte]string // owners, by the hash of their keys
 	store      *vault.Store
 	transport  *egress.Transport // the guarded way out
-	clients    clients           // those with client certificates
+	refresher  *oauth.Refresher
+	clients    clients // those with client certificates
 	tests      pace
 	buffers    bufferPool
 	proxy      *httputil.ReverseProxy
@@ -166,6 +179,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.transport = app.Transport()
 	h.clients.base = h.transport
+	if err := h.provisionOAuth(); err != nil {
+		return err
+	}
 	errorLog, err := zap.NewStdLogAt(h.logger, zap.DebugLevel)
 	if err != nil {
 		return err
@@ -175,6 +191,25 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
+}
+
+// refreshPatience is how long a config that ends waits for tokens that a server is
+// being asked for.
+const refreshPatience = 15 * time.Second
+
+// provisionOAuth makes the clients of authorization servers.
+func (h *Handler) provisionOAuth() error {
+	for _, name := range slices.Sorted(maps.Keys(h.APIs)) {
+		api := h.APIs[name]
+		if err := api.provisionOAuth(h.transport); err != nil {
+			return fmt.Errorf("api %s: %w", name, err)
+		}
+		if api.oauth != nil && api.oauth.Grant() == oauth.AuthorizationCode && h.PublicURL == "" {
+			return fmt.Errorf("api %s: %w", name, errNoPublicURL)
+		}
+	}
+	h.refresher = oauth.NewRefresher(tokens{h}, nil)
+	return nil
 }
 
 func (h *Handler) setDefaults() {
@@ -205,6 +240,11 @@ func (h *Handler) Validate() error {
 // Cleanup lets go of the store. It also runs after a Provision that failed.
 func (h *Handler) Cleanup() error {
 	h.clients.close()
+	if h.refresher != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), refreshPatience)
+		defer cancel()
+		h.refresher.Settle(ctx)
+	}
 	if h.store == nil {
 		return nil
 	}
@@ -219,6 +259,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	if below, ok := strings.CutPrefix(path, h.managePath); ok {
+		if h.browse(w, r, below) {
+			return nil
+		}
 		if to, params := find(below); to != nil {
 			h.manage(w, r, to, params)
 			return nil

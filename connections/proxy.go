@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/accesslog"
@@ -45,6 +46,8 @@ type exchange struct {
 	controls target.Controls
 	location *url.URL // where it goes, without credentials
 	body     body
+	sent     oauth.Record // the access token of the last attempt
+	refused  int64        // the version of one that the API has refused
 	watch    stall.Watch
 	writer   responseWriter
 
@@ -82,11 +85,11 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, id, rest strin
 // the owner, learns nothing.
 func (ex *exchange) admit(id, rest string) (err error) {
 	h, r := ex.handler, ex.inbound
-	owner, err := h.identify(r)
+	who, err := h.identify(r)
 	if err != nil {
 		return err
 	}
-	if ex.connection, err = h.find(r.Context(), owner, id); err != nil {
+	if ex.connection, err = h.find(r.Context(), who.owner, id); err != nil {
 		return err
 	}
 	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(ex.placeholder)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/egress"
 )
@@ -18,6 +19,7 @@ type ready struct {
 	api         *API
 	credentials []credential.Credential
 	limiter     *rate.Limiter // nil: there is no limit
+	token       oauth.Record  // of an API with oauth2
 	certificate *credential.ClientCertificate
 	err         error // why it cannot be used
 }
@@ -41,6 +43,9 @@ func (a *API) prepare(c *vault.Connection) *ready {
 	case c.Status == vault.Pending:
 		made.err = errPending
 		return made
+	case c.Status == vault.Unconfirmed:
+		made.err = errUnconfirmed
+		return made
 	case c.Secrets() != len(a.Auth):
 		made.err = errMismatch
 		return made
@@ -52,6 +57,9 @@ func (a *API) prepare(c *vault.Connection) *ready {
 			made.err = errMismatch
 			return made
 		}
+	}
+	if a.oauth != nil {
+		made.token, made.err = a.record(c)
 	}
 	if certificate, ok := credential.ClientCertificateOf(made.credentials); ok {
 		made.certificate = &certificate

@@ -51,6 +51,12 @@ var routes = []route{
 	{"/connectors/{connector}/connections/{connection}/test", map[string]operation{
 		http.MethodPost: {"test", bare((*call).test)},
 	}},
+	{"/connectors/{connector}/connections/{connection}/confirm", map[string]operation{
+		http.MethodPost: {"confirm", (*call).confirm},
+	}},
+	{"/connectors/{connector}/oauth2/initialise", map[string]operation{
+		http.MethodPost: {"initialise", (*call).initialise},
+	}},
 }
 
 // read has HEAD do what GET does; net/http leaves out the body.
@@ -90,6 +96,7 @@ type call struct {
 	handler *Handler
 	request *http.Request
 	owner   string
+	session bool              // as a principal has it
 	params  map[string]string // of the path
 	api     *API              // that the path names
 	id      string            // of the connection
@@ -128,10 +135,12 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, to *route, para
 }
 
 // run admits a call, and carries it out.
-func (c *call) run(asked operation) (_ *answer, err error) {
-	if c.owner, err = c.handler.identify(c.request); err != nil {
+func (c *call) run(asked operation) (*answer, error) {
+	who, err := c.handler.identify(c.request)
+	if err != nil {
 		return nil, err
 	}
+	c.owner, c.session = who.owner, who.session
 	if of, named := c.params["organisation"]; named && of != c.owner {
 		return nil, errOrganisation
 	}

@@ -8,7 +8,7 @@ import (
 
 // Scheme is one way in which an API takes a credential.
 type Scheme struct {
-	// `none`, `api_key`, `basic`, `bearer`, `hmac` or `certificate`.
+	// `none`, `api_key`, `basic`, `bearer`, `oauth2`, `hmac` or `certificate`.
 	Type string `json:"type"`
 
 	// Where an API key or a signature stands: `header`, `query` or `cookie`.
@@ -19,6 +19,9 @@ type Scheme struct {
 
 	// What the scheme `hmac` signs, and how.
 	HMAC *HMAC `json:"hmac,omitempty"`
+
+	// Where the tokens of the scheme `oauth2` come from.
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
 }
 
 // HMAC is a signature of each request with a key that the user has from the API.
@@ -58,6 +61,8 @@ func (s *Scheme) scheme() (credential.Scheme, error) {
 		return nil, fmt.Errorf("it has no place of its own")
 	case (s.Type == "hmac") != (s.HMAC != nil):
 		return nil, fmt.Errorf("hmac is for the scheme of that type, which must have it")
+	case (s.Type == "oauth2") != (s.OAuth2 != nil):
+		return nil, fmt.Errorf("oauth2 is for the scheme of that type, which must have it")
 	}
 	switch s.Type {
 	case "none":
@@ -70,10 +75,12 @@ func (s *Scheme) scheme() (credential.Scheme, error) {
 		return credential.Bearer{}, nil
 	case "certificate":
 		return credential.Certificate{}, nil
+	case "oauth2":
+		return s.OAuth2.scheme(), s.OAuth2.check()
 	case "hmac":
 		return s.HMAC.scheme(place), nil
 	}
-	return nil, fmt.Errorf("'%s' is not none, api_key, basic, bearer, hmac or certificate", s.Type)
+	return nil, fmt.Errorf("'%s' is not none, api_key, basic, bearer, oauth2, hmac or certificate", s.Type)
 }
 
 func (h *HMAC) scheme(place credential.Place) credential.HMAC {

@@ -16,6 +16,7 @@ type Status string
 const (
 	Active         Status = "active"
 	Pending        Status = "pending"         // a credential is missing: an authorization is not finished
+	Unconfirmed    Status = "unconfirmed"     // somebody has signed in, but not surely the owner
 	ReauthRequired Status = "reauth_required" // the user must connect again
 )
 

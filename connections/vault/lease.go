@@ -9,6 +9,10 @@ import (
 	"github.com/f737063d/caddy-connector/datastore"
 )
 
+// AnyHolder is for who has got a token, whoever may refresh it by now: it must not
+// be lost, and only the version counts.
+const AnyHolder = ""
+
 // Lease gives somebody, whose name the holder is, the right to refresh the credential
 // for a scheme, for some time by the database's clock. The version is that of
 // the credential, 0 for one that is to be the first.
@@ -95,7 +99,7 @@ func (s *Store) refresh(ctx context.Context, id string, scheme int, version int6
 		if err != nil {
 			return nil, err
 		}
-		if r.secretVersion(scheme) != version || r.leaseHolder != holder {
+		if r.secretVersion(scheme) != version || holder != AnyHolder && r.leaseHolder != holder {
 			return nil, ErrStale
 		}
 		if err := apply(ctx, tx, r); err != nil {
