@@ -46,10 +46,11 @@
 //   - After a failure the server is left alone, for as long as it asks or else for
 //     1 s to 60 s, by all nodes.
 //
-// If a process ends between the server's answer and the store, the token is lost. The
-// next holder of the lease sends the old refresh token again: servers that allow
-// a retry answer it, others say invalid_grant.
+// If a process ends between the server's answer and the store, or the answer is
+// lost on its way, the token is lost. The next holder of the lease sends the old
+// refresh token again: servers that allow a retry answer it, others say
+// invalid_grant.
 //
 // A token that is fresh costs no lock and no I/O: callers hold the Record in a cache of
-// their own, and Config.Changed tells them of a new one.
+// their own, and the Refresher tells that of each new one.
 package oauth

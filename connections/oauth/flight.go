@@ -132,7 +132,7 @@ func (r *Refresher) refresh(ctx context.Context, id string, f *flight) (Record, 
 			return rec, false, reauth(rec.Reauth)
 		case !rec.Token.Expired(now) && f.granted(rec, base, r.fresh(id, rec, now)):
 			return rec, rec.Version != base, nil
-		case !rec.Source.Renews(rec.Token):
+		case !rec.renews():
 			return r.orphan(ctx, id, rec, now)
 		}
 		lease, leaseErr := r.store.Lease(ctx, id, rec.Version, r.owner, leaseLength)
@@ -183,15 +183,18 @@ func (r *Refresher) renew(ctx context.Context, id string, rec Record, failures i
 	}
 	failure.RetryAfter = pauseAfter(e, failures)
 	// without the pause, the lease ends later, which does for one, too
-	_ = r.store.Pause(ctx, id, rec.Version, r.owner, failure.RetryAfter)
+	pause, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	_ = r.store.Pause(pause, id, rec.Version, r.owner, failure.RetryAfter)
 	return rec, false, &failure
 }
 
 // save stores a token, however often that fails: it may be the only way to the
-// next one. Until then nobody gets it.
+// next one. Until then nobody gets it. There is one attempt even if the Refresher
+// is closed.
 func (r *Refresher) save(id string, old, next Record) (Record, bool, error) {
-	for began, pause := time.Now(), firstPoll; time.Since(began) < saveTime && r.ctx.Err() == nil; pause = min(pause*2, lastPoll) {
-		ctx, cancel := context.WithTimeout(r.ctx, storeTimeout)
+	for began, pause := time.Now(), firstPoll; ; pause = min(pause*2, lastPoll) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), storeTimeout)
 		err := r.store.Save(ctx, id, old.Version, next.Token, next.Obtained)
 		cancel()
 		if err == nil {
@@ -207,9 +210,11 @@ func (r *Refresher) save(id string, old, next Record) (Record, bool, error) {
 			}
 			return rec, err == nil, err
 		}
+		if time.Since(began) > saveTime || r.ctx.Err() != nil {
+			return old, false, &Error{Kind: Transient, Reason: "the new token cannot be stored"}
+		}
 		sleep(r.ctx, jittered(pause))
 	}
-	return old, false, &Error{Kind: Transient, Reason: "the new token cannot be stored"}
 }
 
 // revoked ends a connection whose refresh token the server doesn't know, unless
@@ -279,7 +284,7 @@ func pauseAfter(e *Error, failures int) time.Duration {
 	return max(e.RetryAfter, jittered(pause))
 }
 
-func jittered(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) }
+func jittered(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) } //nolint:gosec // it is no secret
 
 func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

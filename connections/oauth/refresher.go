@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func NewRefresher(store Store, changed func(id string, r Record)) *Refresher {
 }
 
 // RefreshAt returns when a token that was asked for at a time is to be refreshed,
-// or the zero time: never. The chance, from 0 to 1, makes it earlier, so that
+// or the zero time, if its end is not known: never. The chance, from 0 to 1, makes it earlier, so that
 // tokens that were got together are not refreshed together.
 func RefreshAt(t credential.Token, obtained time.Time, chance float64) time.Time {
 	if t.Expires.IsZero() {
@@ -66,7 +67,7 @@ func RefreshAt(t credential.Token, obtained time.Time, chance float64) time.Time
 }
 
 func (r *Refresher) refreshAt(id string, rec Record) time.Time {
-	if rec.Source == nil || !rec.Source.Renews(rec.Token) {
+	if !rec.renews() {
 		return time.Time{}
 	}
 	const bits = 1 << 16
@@ -160,7 +161,8 @@ func (r *Refresher) wait(ctx context.Context, f *flight, anyValid bool) (Record,
 	if f.err == nil {
 		return Record{}, &Error{Kind: Transient, Reason: "the token has expired", RetryAfter: time.Second}
 	}
-	if e, ok := f.err.(*Error); ok && e.Kind != Reauth { //nolint:errorlint // it is not wrapped
+	var e *Error
+	if errors.As(f.err, &e) && e.Kind != Reauth {
 		left := *e
 		left.RetryAfter = max(f.until.Sub(now), time.Second)
 		return Record{}, &left

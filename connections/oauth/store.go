@@ -28,12 +28,15 @@ type Record struct {
 	Obtained time.Time // when the token was asked for
 
 	// Reauth is why the user must connect again, or "". It is about the version's
-	// refresh token: a new token lifts it.
+	// refresh token: a new token lifts it. Who has such a record in a cache reads it
+	// again when the user has connected.
 	Reauth string
 
 	// Source is where the next token comes from. It is not stored: Load sets it.
 	Source Source
 }
+
+func (r Record) renews() bool { return r.Source != nil && r.Source.Renews(r.Token) }
 
 // Store keeps records for all nodes. Each method is atomic. Times are those of
 // one clock, which is the store's.

@@ -95,8 +95,6 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values) (an
 	if err != nil {
 		return answer{}, &Error{Kind: Misconfigured, Reason: "the endpoint's URL cannot be used"}
 	}
-	// not replayable: the transport must not send a refresh token again on its own
-	r.GetBody = nil
 	r.Header.Set("Content-Type", formType)
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", userAgent)
