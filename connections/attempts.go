@@ -47,7 +47,7 @@ func (attempts) RoundTrip(out *http.Request) (*http.Response, error) {
 // attempt sends a request with its credentials.
 func (ex *exchange) attempt(out *http.Request) (*http.Response, error) {
 	ex.watch.Pause() // what comes first is the authorization server's, who has its own time
-	credentials, err := ex.token(out.Context())
+	credentials, err := ex.session.credentials(out.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +70,19 @@ func (ex *exchange) decide(retries int, res *http.Response, err error) (wait tim
 		}
 	case res.StatusCode < http.StatusBadRequest:
 		return 0, false
-	case ex.mayReplace(res.StatusCode, res.ContentLength):
-		ex.refused = ex.sent.Version
+	case ex.mayReplace(res) && ex.session.refuse(res.StatusCode):
 		return 0, true
 	default:
 		o.Status, o.Header = res.StatusCode, res.Header
 	}
 	return retry.Decide(ex.repeatable(), o, rand.Float64()) //nolint:gosec // it is no secret
+}
+
+// mayReplace reports whether the request can be sent again with another access
+// token: it is repeatable, or nothing says that the API has done something.
+func (ex *exchange) mayReplace(res *http.Response) bool {
+	again := ex.repeatable()
+	return again.Replayable && (again.Idempotent() || res.ContentLength == 0)
 }
 
 // drain ends an answer that nobody gets.

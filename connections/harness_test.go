@@ -20,7 +20,24 @@ import (
 	"github.com/f737063d/caddy-connector/internal/porttest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+// childConfig names the config, as JSON, that makes this binary a Caddy that runs
+// until it is killed.
+const childConfig = "CONNECTIONS_TEST_CONFIG"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childConfig); path != "" {
+		config, err := os.ReadFile(path)
+		if err == nil {
+			err = caddy.Load(config, true)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		select {}
+	}
+	os.Exit(pgtest.Main(m))
+}
 
 var client = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
@@ -78,6 +95,14 @@ func (e *edge) start(connections string) {
 // load replaces the config, and serves it at another address.
 func (e *edge) load(connections string) {
 	e.t.Helper()
+	if err := caddy.Load(e.config(connections), true); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// config has a handler at a new address.
+func (e *edge) config(connections string) []byte {
+	e.t.Helper()
 	e.addr = freeAddr(e.t)
 	config, err := adapt(fmt.Sprintf(`{
 	admin %s
@@ -109,9 +134,7 @@ http://%s {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if err := caddy.Load(config, true); err != nil {
-		e.t.Fatal(err)
-	}
+	return config
 }
 
 func adapt(caddyfile string) ([]byte, error) {

@@ -1,12 +1,16 @@
 package connections
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -209,8 +213,36 @@ func (c *call) delete() (*answer, error) {
 	if _, err := c.known(); err != nil {
 		return nil, err
 	}
-	if err := c.handler.store.Delete(c.request.Context(), c.owner, c.id); err != nil {
+	ctx := c.request.Context()
+	opened, err := c.handler.store.Load(ctx, c.id)
+	if err != nil && !errors.Is(err, vault.ErrUnreadable) {
 		return nil, err
 	}
+	if err := c.handler.store.Delete(ctx, c.owner, c.id); err != nil {
+		return nil, err
+	}
+	if opened != nil {
+		c.revoke(opened)
+	}
 	return &answer{status: http.StatusNoContent}, nil
+}
+
+// revokeTimeout is how long a deletion waits for the authorization server.
+const revokeTimeout = 5 * time.Second
+
+// revoke has the authorization server forget what a connection had from it. If that
+// fails, the connection is deleted all the same.
+func (c *call) revoke(deleted *vault.Connection) {
+	if c.api.oauth == nil || !c.api.oauth.CanRevoke() {
+		return
+	}
+	rec, err := c.api.record(deleted)
+	if err != nil || rec.Token.Access.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.request.Context()), revokeTimeout)
+	defer cancel()
+	if err := c.api.oauth.Revoke(ctx, rec.Token); err != nil {
+		c.handler.logger.Warn("revoking the tokens of a deleted connection failed", zap.Inline(c), zap.Error(err))
+	}
 }

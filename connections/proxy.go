@@ -12,7 +12,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/accesslog"
@@ -46,8 +45,7 @@ type exchange struct {
 	controls target.Controls
 	location *url.URL // where it goes, without credentials
 	body     body
-	sent     oauth.Record // the access token of the last attempt
-	refused  int64        // the version of one that the API has refused
+	session  session
 	watch    stall.Watch
 	writer   responseWriter
 
@@ -110,6 +108,7 @@ func (ex *exchange) admit(id, rest string) (err error) {
 	if ex.ready, err = ex.api.ready(ex.connection); err != nil {
 		return err
 	}
+	ex.session = session{refresher: h.refresher, id: ex.connection.ID, ready: ex.ready, force: ex.controls.ForceRefresh}
 	if ex.ready.limiter != nil && !ex.ready.limiter.Allow() {
 		return errRate
 	}

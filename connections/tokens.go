@@ -3,6 +3,8 @@ package connections
 import (
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -123,47 +125,57 @@ func (t tokens) told(err error) error {
 	return err
 }
 
-// token returns what is to be sent in an attempt: the credentials, with an access
-// token that is valid. A fresh one costs no lock and no I/O.
-func (ex *exchange) token(ctx context.Context) ([]credential.Credential, error) {
-	api, ready := ex.api, ex.ready
+// session is what the attempts at one request know of the access token.
+type session struct {
+	refresher *oauth.Refresher
+	id        string // of the connection
+	ready     *ready
+
+	force   bool         // get another token first
+	sent    oauth.Record // with the last attempt
+	refused int64        // the version of one that the API has refused
+}
+
+// credentials returns what is to be sent in an attempt, with an access token that is
+// valid. A fresh one costs no lock and no I/O.
+func (s *session) credentials(ctx context.Context) ([]credential.Credential, error) {
+	api := s.ready.api
 	if api.oauth == nil {
-		return ready.credentials, nil
+		return s.ready.credentials, nil
 	}
-	refresher := ex.handler.refresher
-	var rec oauth.Record
-	var err error
-	switch {
-	case ex.refused != 0:
-		rec, err = refresher.Replace(ctx, ex.connection.ID, ex.refused)
-	case ex.controls.ForceRefresh && ex.sent.Version == 0:
-		rec, err = refresher.Force(ctx, ex.connection.ID)
-	default:
-		rec, err = refresher.Token(ctx, ex.connection.ID, ready.token)
-	}
+	rec, err := s.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ex.sent = rec
-	if rec.Version == ready.token.Version {
-		return ready.credentials, nil
+	s.sent = rec
+	if rec.Version == s.ready.token.Version {
+		return s.ready.credentials, nil
 	}
 	made, err := credential.NewOAuth2(rec.Token)
 	if err != nil {
 		return nil, err
 	}
-	credentials := append([]credential.Credential(nil), ready.credentials...)
+	credentials := slices.Clone(s.ready.credentials)
 	credentials[api.oauthScheme] = made
 	return credentials, nil
 }
 
-// mayReplace reports whether an answer says that the access token is not known any
-// more, and the request can be sent again with another one: it is repeatable, or
-// nothing says that the API has done something.
-func (ex *exchange) mayReplace(status int, length int64) bool {
-	if ex.api.oauth == nil || status != 401 || ex.refused != 0 {
+func (s *session) token(ctx context.Context) (oauth.Record, error) {
+	switch {
+	case s.refused != 0:
+		return s.refresher.Replace(ctx, s.id, s.refused)
+	case s.force && s.sent.Version == 0:
+		return s.refresher.Force(ctx, s.id)
+	}
+	return s.refresher.Token(ctx, s.id, s.ready.token)
+}
+
+// refuse reports whether an answer says that the access token is not known any
+// more. The next attempt has another one; there is one such attempt.
+func (s *session) refuse(status int) bool {
+	if s.ready.api.oauth == nil || status != http.StatusUnauthorized || s.refused != 0 {
 		return false
 	}
-	again := ex.repeatable()
-	return again.Replayable && (again.Idempotent() || length == 0)
+	s.refused = s.sent.Version
+	return true
 }

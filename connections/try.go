@@ -86,16 +86,14 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 	if err != nil {
 		return testView{Stage: stageTarget}
 	}
-	if err := c.api.auth.Apply(r, credential.Attempt{Now: time.Now()}, ready.credentials); err != nil {
-		return testView{Stage: stageRefresh}
+	session := session{refresher: c.handler.refresher, id: opened.ID, ready: ready}
+	res, stage := c.attempt(r, &session)
+	if stage == "" && session.refuse(res.StatusCode) {
+		drain(res)
+		res, stage = c.attempt(r.Clone(ctx), &session)
 	}
-	res, err := ready.transport(&c.handler.clients).RoundTrip(r)
-	if err != nil {
-		kind := proxyerror.Of(err)
-		if kind != "" {
-			c.handler.logger.Info("the test of a connection failed", zap.Inline(c), zap.Error(err))
-		}
-		return testView{Stage: stageOf(kind)}
+	if stage != "" {
+		return testView{Stage: stage}
 	}
 	defer drain(res)
 	result := testView{OK: res.StatusCode/100 == 2, Status: res.StatusCode}
@@ -109,6 +107,28 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 		result.Stage = stageAnswer
 	}
 	return result
+}
+
+// attempt sends the call with its credentials, or returns the stage that failed.
+func (c *call) attempt(r *http.Request, session *session) (res *http.Response, stage string) {
+	credentials, err := session.credentials(r.Context())
+	if err != nil {
+		return nil, stageRefresh
+	}
+	location := *r.URL
+	r.URL = &location // to which a credential may be added
+	if err := c.api.auth.Apply(r, credential.Attempt{Now: time.Now()}, credentials); err != nil {
+		return nil, stageCredentials
+	}
+	res, err = session.ready.transport(&c.handler.clients).RoundTrip(r)
+	if err == nil {
+		return res, ""
+	}
+	kind := proxyerror.Of(err)
+	if kind != "" {
+		c.handler.logger.Info("the test of a connection failed", zap.Inline(c), zap.Error(err))
+	}
+	return nil, stageOf(kind)
 }
 
 // testRequest is the call, without credentials.
