@@ -150,3 +150,27 @@ func TestCode(t *testing.T) {
 		t.Error("no state is the same as none")
 	}
 }
+
+// FuzzCallback checks that of any query, only a code for the same state, of the
+// same server, is taken.
+func FuzzCallback(f *testing.F) {
+	const state = "0123456789012345678901"
+	f.Add("code=c&iss=https://as.example.com&state=" + state)
+	f.Add("error=access_denied&iss=https%3A%2F%2Fas.example.com&state=" + state)
+	f.Add("code=c;state=x&%zz")
+	client := newClient(f, func(c *Config) { c.Issuer = "https://as.example.com" })
+	f.Fuzz(func(t *testing.T, query string) {
+		answer, err := ReadCallback(query)
+		if err != nil {
+			return
+		}
+		code, err := client.Code(answer, state)
+		if (err == nil) == code.IsZero() || err != nil && (len(err.Error()) > 200 || !isPrintable(err.Error())) {
+			t.Fatalf("%v %v", code, err)
+		}
+		values, _ := url.ParseQuery(query)
+		if err == nil && (values.Get("state") != state || values.Get("iss") != "https://as.example.com" || values.Get("code") != code.Reveal() || values.Has("error")) {
+			t.Fatal(query)
+		}
+	})
+}

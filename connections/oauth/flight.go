@@ -15,8 +15,8 @@ const (
 	storeTimeout  = 5 * time.Second
 	saveTime      = 10 * time.Minute // for attempts to store a token
 
-	firstPoll, lastPoll = 20 * time.Millisecond, time.Second
 	minPause, maxPause  = time.Second, time.Minute
+	firstPoll, lastPoll = 20 * time.Millisecond, 400 * time.Millisecond // who waits must see the shortest pause
 
 	standsFor = 5 * time.Second // what a refresh has brought, for others who want one
 	keptFor   = time.Minute     // after a pause, to know how often it has failed

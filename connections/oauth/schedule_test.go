@@ -59,8 +59,8 @@ func TestRun(t *testing.T) {
 				t.Fatal("it has expired")
 			}
 		}
-		if n := s.count(); n < 24 || n > 27 || m.calls["Load"] > 6*n {
-			t.Errorf("%d calls, %v", n, m.calls)
+		if n := s.count(); n < 24 || n > 27 || m.count("Load") > 6*n {
+			t.Errorf("%d calls, read %d times", n, m.count("Load"))
 		}
 		// it ends with the grant
 		s.mu.Lock()
@@ -70,8 +70,8 @@ func TestRun(t *testing.T) {
 		if m.present().Reauth == "" {
 			t.Error("it is not revoked")
 		}
-		calls := m.calls["Load"]
-		if time.Sleep(24 * time.Hour); m.calls["Load"] != calls {
+		calls := m.count("Load")
+		if time.Sleep(24 * time.Hour); m.count("Load") != calls {
 			t.Error("it is watched for ever")
 		}
 		cancel()
