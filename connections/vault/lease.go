@@ -9,6 +9,10 @@ import (
 	"github.com/f737063d/caddy-connector/datastore"
 )
 
+// AnyHolder stands for whoever has the lease, if anybody, so that the version alone
+// decides. No holder has this name.
+const AnyHolder = "*"
+
 // Lease gives somebody, whose name the holder is, the right to refresh the credential
 // for a scheme, for some time by the database's clock. The version is that of
 // the credential, 0 for one that is to be the first.
@@ -50,8 +54,9 @@ func (s *Store) Lease(ctx context.Context, id string, scheme int, version int64,
 
 // Save stores the credential that the holder of a lease has got in exchange for the
 // one of that version, makes the connection Active and ends the lease. It is ErrStale if
-// the credential has another version, or somebody else has got the lease. A lease
-// that has only ended is no reason to lose a token. What it returns has the credentials.
+// the credential has another version, or somebody else has got the lease; for
+// AnyHolder, the latter does not count. A lease that has only ended is no reason to lose a
+// token. What it returns has the credentials.
 func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, holder string, plain []byte) (*Connection, error) {
 	if scheme < 0 || scheme >= maxSchemes || len(plain) > maxSecret {
 		return nil, ErrTooLarge
@@ -95,7 +100,7 @@ func (s *Store) refresh(ctx context.Context, id string, scheme int, version int6
 		if err != nil {
 			return nil, err
 		}
-		if r.secretVersion(scheme) != version || r.leaseHolder != holder {
+		if r.secretVersion(scheme) != version || holder != AnyHolder && r.leaseHolder != holder {
 			return nil, ErrStale
 		}
 		if err := apply(ctx, tx, r); err != nil {

@@ -68,9 +68,14 @@ func leaseEnds(d *database) {
 	is(n, "the dead one releases", n.Release(n.Context(), id, "dead", 0), ErrStale)
 	is(n, "the next one saves", n.save(id, 1, "next", "token-2"), nil)
 
-	is(n, "a short lease", n.lease(id, 2, "slow", time.Microsecond), nil)
+	is(n, "a lease", n.lease(id, 2, "other", aMinute), nil)
+	is(n, "an old version, whoever has the lease", n.save(id, 1, AnyHolder, "token-3"), ErrStale)
+	is(n, "saved, whoever has the lease", n.save(id, 2, AnyHolder, "token-3"), nil)
+	is(n, "who had the lease saves", n.save(id, 2, "other", "token-4"), ErrStale)
+
+	is(n, "a short lease", n.lease(id, 3, "slow", time.Microsecond), nil)
 	time.Sleep(10 * time.Millisecond)
-	is(n, "saved when the lease had ended", n.save(id, 2, "slow", "token-3"), nil)
+	is(n, "saved when the lease had ended", n.save(id, 3, "slow", "token-4"), nil)
 }
 
 // A refresh that is under way survives what has nothing to do with it, and not a
