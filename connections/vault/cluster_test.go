@@ -55,15 +55,17 @@ func (n *node) heard() {
 	eventually(n, "an answer of the database", func() bool { return n.cache.verified.Load() > asked })
 }
 
-// listeners returns the processes of the server that listen for somebody.
-func (d *database) listeners() (pids []int) {
+// listeners returns the server's processes that listen for a node.
+func (n *node) listeners() (pids []int) {
+	d := n.database
 	d.Helper()
 	conn, err := pgx.Connect(d.Context(), d.dsn)
 	if err != nil {
 		d.Fatal(err)
 	}
 	defer conn.Close(d.Context())
-	rows, err := conn.Query(d.Context(), "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query = '-- ping') AND pid <> pg_backend_pid()")
+	rows, err := conn.Query(d.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+		AND application_name = $1 AND (query LIKE 'LISTEN%' OR query = '-- ping')`, n.name)
 	if err == nil {
 		pids, err = pgx.CollectRows(rows, pgx.RowTo[int])
 	}
@@ -80,7 +82,7 @@ func TestListenerLost(t *testing.T) {
 	id := a.create("alice", "acme", "key").ID
 	b.find(id)
 	before := b.cache.since.Load()
-	for _, pid := range d.listeners() {
+	for _, pid := range b.listeners() {
 		a.exec("SELECT pg_terminate_backend($1)", pid)
 	}
 	eventually(t, "that it listens again", func() bool { return b.cache.since.Load() > before })

@@ -67,8 +67,12 @@ func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, 
 	}
 	var saved *Connection
 	_, err = s.refresh(ctx, id, scheme, version, holder, func(ctx context.Context, tx *datastore.Tx, r *record) error {
+		// it is bound to the connection as that was when the old one was bound to it
+		if _, err := s.open(r); err != nil {
+			return err
+		}
 		r.Status, r.Reason = Active, ""
-		return putSecret(ctx, tx, ring, &r.Connection, scheme, version+1, plain)
+		return putSecret(ctx, tx, ring, r, scheme, version+1, plain)
 	}, func(r *record) (err error) {
 		saved, err = s.open(r)
 		return err

@@ -31,7 +31,10 @@ func moved(d *database) {
 		"another owner": func(mine, _ string) { n.exec("UPDATE connector_connections SET owner = 'mallory' WHERE id = $1", mine) },
 		"another owner, all over": func(mine, _ string) {
 			n.exec("UPDATE connector_connections SET owner = 'mallory' WHERE id = $1", mine)
-			n.exec("UPDATE connector_connection_secrets SET bound = $1 WHERE id = $2", boundTo("mallory", "zendesk", 1), mine+"/0")
+			n.exec("UPDATE connector_connection_secrets SET bound = $1 WHERE id = $2", boundTo("mallory", "zendesk", `{"subdomain":"acme"}`, 1), mine+"/0")
+		},
+		"another host": func(mine, _ string) {
+			n.exec(`UPDATE connector_connections SET variables = '{"subdomain":"evil"}' WHERE id = $1`, mine)
 		},
 		"another API": func(mine, _ string) { n.exec("UPDATE connector_connections SET api = 'evil' WHERE id = $1", mine) },
 		"another version": func(mine, _ string) {
@@ -80,6 +83,19 @@ func (n *node) putOldBack(id string) {
 	n.exec("UPDATE connector_connection_secrets SET sealed = $1 WHERE id = $2", old, id+"/0")
 }
 
+// A connection that was changed past this program gets no token.
+func TestNoTokenForMoved(t *testing.T) { eachDatabase(t, noToken) }
+
+func noToken(d *database) {
+	n := d.node()
+	id := n.create("alice", "acme", "token-1").ID
+	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
+	n.exec(`UPDATE connector_connections SET variables = '{"subdomain":"evil"}' WHERE id = $1`, id)
+	is(n, "saved", n.save(id, 1, "a", "token-2"), ErrUnreadable)
+	_, err := n.Load(n.Context(), id)
+	is(n, "loaded", err, ErrUnreadable)
+}
+
 // An unreadable connection can be seen, repaired and deleted by its owner.
 func TestUnreadable(t *testing.T) { eachDatabase(t, unreadable) }
 
@@ -91,6 +107,10 @@ func unreadable(d *database) {
 	is(n, "loaded", err, ErrUnreadable)
 	_, err = n.Get(n.Context(), "alice", id)
 	is(n, "seen", err, nil)
+	_, err = n.Update(n.Context(), "alice", id, 0, Change{Variables: &map[string]string{}})
+	is(n, "other variables", err, ErrUnreadable)
+	_, err = n.Update(n.Context(), "alice", id, 0, Change{Name: pointer("new")})
+	is(n, "another name", err, nil)
 	_, err = n.SetSecrets(n.Context(), "alice", id, 0, 0, []byte("new"), Active)
 	is(n, "repaired", err, nil)
 	if string(n.find(id).Secret(0)) != "new" {
@@ -108,7 +128,8 @@ func TestBoundTo(t *testing.T) {
 		for _, api := range parts {
 			for scheme := range 12 {
 				for version := range int64(12) {
-					place := string(secretPlace(secretID("X", scheme), boundTo(owner, api, version)))
+					variables := []string{"{}", `{"a":"b"}`}[version%2]
+					place := string(secretPlace(secretID("X", scheme), boundTo(owner, api, variables, version/2)))
 					what := fmt.Sprintf("%q %q %d %d", owner, api, scheme, version)
 					if before, ok := seen[place]; ok {
 						t.Errorf("%s and %s are %q", before, what, place)
