@@ -72,7 +72,7 @@ func (d *database) node() *node {
 	name := fmt.Sprint("node", d.count)
 	config := datastore.DatabaseConfig{Driver: datastore.SQLite, Path: d.path}
 	if d.path == "" {
-		config = datastore.DatabaseConfig{Driver: datastore.PostgreSQL, DSN: inEnvironment(d.dsn+"&application_name="+name)}
+		config = datastore.DatabaseConfig{Driver: datastore.PostgreSQL, DSN: inEnvironment(d.dsn + "&application_name=" + name)}
 	}
 	n := d.provisioned(config)
 	n.name = name
