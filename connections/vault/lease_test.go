@@ -10,8 +10,6 @@ import (
 	"time"
 )
 
-const aMinute = time.Minute
-
 func (n *node) lease(id string, version int64, holder string, lasts time.Duration) error {
 	_, err := n.Lease(n.Context(), id, 0, version, holder, lasts)
 	return err
@@ -27,11 +25,11 @@ func TestRefresh(t *testing.T) { eachDatabase(t, refreshed) }
 func refreshed(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme", "token-1", "key").ID
-	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
-	is(n, "the same again", n.lease(id, 1, "a", 2*aMinute), nil)
-	wait, err := n.Lease(n.Context(), id, 0, 1, "b", aMinute)
+	is(n, "a lease", n.lease(id, 1, "a", time.Minute), nil)
+	is(n, "the same again", n.lease(id, 1, "a", 2*time.Minute), nil)
+	wait, err := n.Lease(n.Context(), id, 0, 1, "b", time.Minute)
 	is(n, "somebody else's", err, ErrLeased)
-	if wait <= aMinute || wait > 2*aMinute {
+	if wait <= time.Minute || wait > 2*time.Minute {
 		n.Errorf("it ends in %v", wait)
 	}
 	is(n, "saved without a lease", n.save(id, 1, "b", "token-b"), ErrStale)
@@ -47,9 +45,9 @@ func refreshed(d *database) {
 	}
 	is(n, "saved twice", n.save(id, 1, "a", "token-3"), ErrStale)
 	is(n, "saved without another lease", n.save(id, 2, "a", "token-3"), ErrStale)
-	is(n, "a lease of the old version", n.lease(id, 1, "b", aMinute), ErrStale)
-	is(n, "the next lease", n.lease(id, 2, "b", aMinute), nil)
-	is(n, "an unknown one", n.lease(newID(), 1, "b", aMinute), ErrUnknown)
+	is(n, "a lease of the old version", n.lease(id, 1, "b", time.Minute), ErrStale)
+	is(n, "the next lease", n.lease(id, 2, "b", time.Minute), nil)
+	is(n, "an unknown one", n.lease(newID(), 1, "b", time.Minute), ErrUnknown)
 	is(n, "a malformed one", n.save("x", 1, "b", "token"), ErrUnknown)
 }
 
@@ -61,14 +59,14 @@ func leaseEnds(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme", "token-1").ID
 	is(n, "a lease", n.lease(id, 1, "dead", 300*time.Millisecond), nil)
-	eventually(n, "the end of the lease", func() bool { return n.lease(id, 1, "next", aMinute) == nil })
+	eventually(n, "the end of the lease", func() bool { return n.lease(id, 1, "next", time.Minute) == nil })
 	is(n, "the dead one saves", n.save(id, 1, "dead", "token-2"), ErrStale)
 	_, err := n.MarkReauth(n.Context(), id, 0, 1, "dead", "invalid_grant")
 	is(n, "the dead one gives up", err, ErrStale)
 	is(n, "the dead one releases", n.Release(n.Context(), id, "dead", 0), ErrStale)
 	is(n, "the next one saves", n.save(id, 1, "next", "token-2"), nil)
 
-	is(n, "a lease", n.lease(id, 2, "other", aMinute), nil)
+	is(n, "a lease", n.lease(id, 2, "other", time.Minute), nil)
 	is(n, "an old version, whoever has the lease", n.save(id, 1, AnyHolder, "token-3"), ErrStale)
 	is(n, "saved, whoever has the lease", n.save(id, 2, AnyHolder, "token-3"), nil)
 	is(n, "who had the lease saves", n.save(id, 2, "other", "token-4"), ErrStale)
@@ -85,21 +83,21 @@ func TestRefreshAndChanges(t *testing.T) { eachDatabase(t, refreshAndChanges) }
 func refreshAndChanges(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme", "token-1", "key").ID
-	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 1, "a", time.Minute), nil)
 	_, err := n.Update(n.Context(), "alice", id, 0, Change{Name: pointer("new"), Variables: &map[string]string{}})
 	is(n, "an update", err, nil)
 	_, err = n.SetErrors(n.Context(), "alice", id, 0, []string{})
 	is(n, "a test", err, nil)
-	is(n, "somebody else", n.lease(id, 1, "b", aMinute), ErrLeased)
+	is(n, "somebody else", n.lease(id, 1, "b", time.Minute), ErrLeased)
 	is(n, "saved", n.save(id, 1, "a", "token-2"), nil)
 	if c := n.find(id); c.Name != "new" || c.Errors == nil || c.Version != 4 {
 		n.Errorf("%v %q %v", c, c.Name, c.Errors)
 	}
-	is(n, "a lease", n.lease(id, 2, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 2, "a", time.Minute), nil)
 	_, err = n.SetSecrets(n.Context(), "alice", id, 0, 0, []byte("token of the user"), Active)
 	is(n, "a new credential", err, nil)
 	is(n, "saved over it", n.save(id, 2, "a", "token-3"), ErrStale)
-	is(n, "a lease of it", n.lease(id, 3, "b", aMinute), nil)
+	is(n, "a lease of it", n.lease(id, 3, "b", time.Minute), nil)
 	is(n, "deleted", n.Delete(n.Context(), "alice", id), nil)
 	is(n, "saved after that", n.save(id, 3, "b", "token-4"), ErrUnknown)
 }
@@ -109,7 +107,7 @@ func TestReauth(t *testing.T) { eachDatabase(t, reauth) }
 func reauth(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme", "token-1").ID
-	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 1, "a", time.Minute), nil)
 	_, err := n.MarkReauth(n.Context(), id, 0, 1, "b", "invalid_grant")
 	is(n, "somebody else's lease", err, ErrStale)
 	_, err = n.MarkReauth(n.Context(), id, 0, 1, "a", "invalid_grant")
@@ -117,7 +115,7 @@ func reauth(d *database) {
 	if c := n.find(id); c.Status != ReauthRequired || c.Reason != "invalid_grant" || c.Version != 2 || c.SecretVersion(0) != 1 {
 		n.Errorf("marked: %v %s", c, c.Reason)
 	}
-	is(n, "the lease has ended", n.lease(id, 1, "b", aMinute), nil)
+	is(n, "the lease has ended", n.lease(id, 1, "b", time.Minute), nil)
 	is(n, "saved after all", n.save(id, 1, "b", "token-2"), nil)
 	if c := n.find(id); c.Status != Active || c.Reason != "" {
 		n.Errorf("saved: %v %s", c, c.Reason)
@@ -129,16 +127,16 @@ func TestRelease(t *testing.T) { eachDatabase(t, release) }
 func release(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme").ID // its first token is still to come
-	is(n, "a lease", n.lease(id, 0, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 0, "a", time.Minute), nil)
 	is(n, "released", n.Release(n.Context(), id, "a", 0), nil)
-	is(n, "at once", n.lease(id, 0, "b", aMinute), nil)
+	is(n, "at once", n.lease(id, 0, "b", time.Minute), nil)
 	is(n, "released with a pause", n.Release(n.Context(), id, "b", 500*time.Millisecond), nil)
-	wait, err := n.Lease(n.Context(), id, 0, 0, "b", aMinute)
+	wait, err := n.Lease(n.Context(), id, 0, 0, "b", time.Minute)
 	is(n, "in the pause", err, ErrPaused)
 	if wait <= 0 || wait > 500*time.Millisecond {
 		n.Errorf("the pause ends in %v", wait)
 	}
-	eventually(n, "the end of the pause", func() bool { return n.lease(id, 0, "b", aMinute) == nil })
+	eventually(n, "the end of the pause", func() bool { return n.lease(id, 0, "b", time.Minute) == nil })
 	is(n, "saved", n.save(id, 0, "b", "token-1"), nil)
 	if c := n.find(id); string(c.Secret(0)) != "token-1" || c.SecretVersion(0) != 1 {
 		n.Errorf("%v %q", c, c.Secret(0))
@@ -153,23 +151,26 @@ func TestOneLease(t *testing.T) {
 			nodes = append(nodes, d.node(), d.node())
 		}
 		id := nodes[0].create("alice", "acme", "token-1").ID
-		var granted atomic.Int64
-		var all sync.WaitGroup
-		for i, n := range nodes {
-			for j := range 30 / len(nodes) {
-				all.Go(func() {
-					switch err := n.lease(id, 1, fmt.Sprint(i, " ", j), aMinute); {
-					case err == nil:
-						granted.Add(1)
-					case !errors.Is(err, ErrLeased):
-						d.Error(err)
-					}
-				})
+		for version := int64(1); version <= 10; version++ { // in the first one, most are still connecting
+			var granted atomic.Int64
+			var all sync.WaitGroup
+			for i, n := range nodes {
+				for j := range 30 / len(nodes) {
+					all.Go(func() {
+						switch err := n.lease(id, version, fmt.Sprint(i, " ", j), time.Minute); {
+						case err == nil:
+							granted.Add(1)
+						case !errors.Is(err, ErrLeased):
+							d.Error(err)
+						}
+					})
+				}
 			}
-		}
-		all.Wait()
-		if granted.Load() != 1 {
-			d.Errorf("%d have the lease", granted.Load())
+			all.Wait()
+			if granted.Load() != 1 {
+				d.Errorf("%d have the lease", granted.Load())
+			}
+			is(d, "saved", nodes[0].save(id, version, AnyHolder, "token"), nil)
 		}
 	})
 }
@@ -187,12 +188,12 @@ func TestWait(t *testing.T) {
 		}
 		for what, end := range map[string]func(id string) error{
 			"saved":    func(id string) error { return a.save(id, 1, "a", "token-2") },
-			"released": func(id string) error { return a.Release(d.Context(), id, "a", aMinute) },
+			"released": func(id string) error { return a.Release(d.Context(), id, "a", time.Minute) },
 			"given up": func(id string) error { _, err := a.MarkReauth(d.Context(), id, 0, 1, "a", "x"); return err },
 			"deleted":  func(id string) error { return a.Delete(d.Context(), "alice", id) },
 		} {
 			id := a.create("alice", what, "token-1").ID
-			is(d, "a lease", a.lease(id, 1, "a", aMinute), nil)
+			is(d, "a lease", a.lease(id, 1, "a", time.Minute), nil)
 			waiting := make(chan error, 1)
 			go func() { waiting <- b.Wait(d.Context(), id, 0, 1) }()
 			eventually(d, "somebody who waits", func() bool {
@@ -223,7 +224,7 @@ func TestWait(t *testing.T) {
 			}
 		}
 		id := a.create("alice", "x", "token-1").ID
-		is(d, "a lease", a.lease(id, 1, "a", aMinute), nil)
+		is(d, "a lease", a.lease(id, 1, "a", time.Minute), nil)
 		ctx, cancel := context.WithTimeout(d.Context(), 10*time.Millisecond)
 		defer cancel()
 		is(d, "an end of patience", b.Wait(ctx, id, 0, 1), context.DeadlineExceeded)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -57,7 +58,7 @@ func rotation(d *database) {
 		all.Go(func() {
 			for version := int64(1); ctx.Err() == nil; version++ {
 				if i == 0 {
-					is(n, "a lease", n.lease(id, version, "a", aMinute), nil)
+					is(n, "a lease", n.lease(id, version, "a", time.Minute), nil)
 					is(n, "saved", n.save(id, version, "a", "token-1"), nil)
 				}
 				c, err := n.Load(d.Context(), id)

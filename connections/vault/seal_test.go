@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
 )
@@ -89,7 +90,7 @@ func TestNoTokenForMoved(t *testing.T) { eachDatabase(t, noToken) }
 func noToken(d *database) {
 	n := d.node()
 	id := n.create("alice", "acme", "token-1").ID
-	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 1, "a", time.Minute), nil)
 	n.exec(`UPDATE connector_connections SET variables = '{"subdomain":"evil"}' WHERE id = $1`, id)
 	is(n, "saved", n.save(id, 1, "a", "token-2"), ErrUnreadable)
 	_, err := n.Load(n.Context(), id)
@@ -149,7 +150,7 @@ func atRest(d *database) {
 	n := d.node()
 	secrets := []string{"planted-api-key", "planted-token-1", "planted-token-2", "planted-verifier", "planted-data"}
 	id := n.create("alice", "known-name", secrets[1], secrets[0]).ID
-	is(n, "a lease", n.lease(id, 1, "a", aMinute), nil)
+	is(n, "a lease", n.lease(id, 1, "a", time.Minute), nil)
 	is(n, "saved", n.save(id, 1, "a", secrets[2]), nil)
 	err := n.BeginFlow(n.Context(), Flow{Owner: "known-owner", Verifier: credential.SecretOf(secrets[3]), Data: credential.SecretOf(secrets[4])})
 	is(n, "a flow", err, nil)
