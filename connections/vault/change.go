@@ -16,8 +16,8 @@ type Change struct {
 }
 
 // Update changes a connection. If the version is not 0 and not the current one, that
-// is ErrStale. With other variables, what the last test found is forgotten. Without
-// a difference the version stays.
+// is ErrStale. With other variables, what the last test found is forgotten; they are
+// ErrUnreadable if a credential is. Without a difference the version stays.
 func (s *Store) Update(ctx context.Context, owner, id string, version int64, change Change) (*Connection, error) {
 	if change.Name != nil && len(*change.Name) > maxText ||
 		change.Variables != nil && len(encodeVariables(*change.Variables)) > maxVariables {
@@ -32,7 +32,10 @@ func (s *Store) Update(ctx context.Context, owner, id string, version int64, cha
 			r.Name, differs = *change.Name, true
 		}
 		if change.Variables != nil && !maps.Equal(*change.Variables, r.Variables) {
-			r.Variables, r.Errors, differs = *change.Variables, nil, true
+			if err := s.bind(ctx, tx, r, *change.Variables); err != nil {
+				return false, err
+			}
+			r.Errors, differs = nil, true
 		}
 		return differs, nil
 	})
@@ -53,7 +56,7 @@ func (s *Store) SetSecrets(ctx context.Context, owner, id string, version int64,
 	return s.change(ctx, owner, id, version, func(ctx context.Context, tx *datastore.Tx, r *record) (bool, error) {
 		r.Status, r.Reason, r.Errors = status, "", nil
 		r.leaseHolder, r.leaseUntil = "", 0
-		return true, putSecret(ctx, tx, ring, &r.Connection, scheme, r.secretVersion(scheme)+1, plain)
+		return true, putSecret(ctx, tx, ring, r, scheme, r.secretVersion(scheme)+1, plain)
 	})
 }
 
@@ -142,7 +145,7 @@ func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record) (*record, 
 	}
 	_, err = tx.Exec(ctx, `UPDATE connector_connections SET name = $1, variables = $2, status = $3, reason = $4, errors = $5, version = $6,
 		lease_holder = $7, lease_until = $8, updated_at = $9 WHERE id = $10`,
-		r.Name, encodeVariables(r.Variables), string(r.Status), r.Reason, encodeErrors(r.Errors), r.Version+1,
+		r.Name, r.variables, string(r.Status), r.Reason, encodeErrors(r.Errors), r.Version+1,
 		r.leaseHolder, r.leaseUntil, now, r.ID)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,7 @@ func (s *Store) Create(ctx context.Context, n New, limit int) (*Connection, erro
 		return nil, err
 	}
 	id := newID()
+	r := &record{Connection: Connection{ID: id, Owner: n.Owner, API: n.API}, variables: encodeVariables(n.Variables)}
 	var made *record
 	err = s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
 		if err := alone(ctx, tx, n.Owner); err != nil {
@@ -86,7 +87,7 @@ func (s *Store) Create(ctx context.Context, n New, limit int) (*Connection, erro
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO connector_connections (id, owner, api, name, variables, status, reason, version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, '', 1, $7, $8)`, id, n.Owner, n.API, n.Name, encodeVariables(n.Variables), string(n.status()), now, now)
+			VALUES ($1, $2, $3, $4, $5, $6, '', 1, $7, $8)`, id, n.Owner, n.API, n.Name, r.variables, string(n.status()), now, now)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (s *Store) Create(ctx context.Context, n New, limit int) (*Connection, erro
 			if plain == nil {
 				continue
 			}
-			if err := putSecret(ctx, tx, ring, &Connection{ID: id, Owner: n.Owner, API: n.API}, scheme, 1, plain); err != nil {
+			if err := putSecret(ctx, tx, ring, r, scheme, 1, plain); err != nil {
 				return err
 			}
 		}
@@ -140,15 +141,5 @@ func room(ctx context.Context, tx *datastore.Tx, owner string, limit int) error 
 	if err == nil && n >= limit {
 		return ErrLimit
 	}
-	return err
-}
-
-// putSecret writes a credential with its new version.
-func putSecret(ctx context.Context, tx *datastore.Tx, ring *datastore.KeyRing, of *Connection, scheme int, version int64, plain []byte) error {
-	id, bound := secretID(of.ID, scheme), boundTo(of.Owner, of.API, version)
-	_, err := tx.Exec(ctx, `INSERT INTO connector_connection_secrets (id, connection_id, scheme, version, bound, sealed)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
-		SET connection_id = excluded.connection_id, scheme = excluded.scheme, version = excluded.version, bound = excluded.bound, sealed = excluded.sealed`,
-		id, of.ID, scheme, version, bound, ring.Seal(plain, secretPlace(id, bound)))
 	return err
 }

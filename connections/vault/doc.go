@@ -20,11 +20,11 @@
 // # At rest
 //
 // Each credential is sealed by itself, bound to its owner, connection, API, scheme
-// and version. Who can write to the database, but lacks the keys, can delete and
-// damage, and can put back a whole row of a credential with its old version; but a
-// credential that is moved to another place does not open. Such a connection is
-// ErrUnreadable until its credential is set anew. Variables are not bound to the
-// credentials: what they may do is limited by the API's base URL.
+// and version, and to the connection's variables, which say where it is sent. Who
+// can write to the database, but lacks the keys, can delete and damage, and can put
+// back all rows of a connection as they were once; but a credential that is moved to
+// another place does not open, nor does one that would be sent elsewhere. Such a
+// connection is ErrUnreadable until its credential is set anew.
 //
 // Only Find, Load, Wait and Save open credentials. What the other methods return has
 // none.

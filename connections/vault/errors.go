@@ -37,7 +37,7 @@ var (
 // refused reports whether an error says that nothing was written. After others, of
 // a commit above all, that is not known.
 func refused(err error) bool {
-	for _, refusal := range []error{ErrUnknown, ErrNameTaken, ErrTooLarge, ErrStale} {
+	for _, refusal := range []error{ErrUnknown, ErrNameTaken, ErrTooLarge, ErrStale, ErrUnreadable} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -51,6 +51,7 @@ type node struct {
 	*Store
 	*database
 	app   *datastore.App
+	name  string // that it tells the server
 	logs  *observer.ObservedLogs
 	ended atomic.Bool
 }
@@ -68,11 +69,13 @@ func inEnvironment(value string) string {
 func (d *database) node() *node {
 	d.Helper()
 	d.count++
+	name := fmt.Sprint("node", d.count)
 	config := datastore.DatabaseConfig{Driver: datastore.SQLite, Path: d.path}
 	if d.path == "" {
-		config = datastore.DatabaseConfig{Driver: datastore.PostgreSQL, DSN: inEnvironment(fmt.Sprintf("%s&application_name=node%d", d.dsn, d.count))}
+		config = datastore.DatabaseConfig{Driver: datastore.PostgreSQL, DSN: inEnvironment(d.dsn + "&application_name=" + name)}
 	}
 	n := d.provisioned(config)
+	n.name = name
 	if err := n.app.Start(); err != nil {
 		d.Fatal(err)
 	}

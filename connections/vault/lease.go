@@ -9,9 +9,9 @@ import (
 	"github.com/f737063d/caddy-connector/datastore"
 )
 
-// AnyHolder is for who has got a token, whoever may refresh it by now: it must not
-// be lost, and only the version counts.
-const AnyHolder = ""
+// AnyHolder stands for whoever has the lease, if anybody, so that the version alone
+// decides. No holder has this name.
+const AnyHolder = "*"
 
 // Lease gives somebody, whose name the holder is, the right to refresh the credential
 // for a scheme, for some time by the database's clock. The version is that of
@@ -54,8 +54,9 @@ func (s *Store) Lease(ctx context.Context, id string, scheme int, version int64,
 
 // Save stores the credential that the holder of a lease has got in exchange for the
 // one of that version, makes the connection Active and ends the lease. It is ErrStale if
-// the credential has another version, or somebody else has got the lease. A lease
-// that has only ended is no reason to lose a token. What it returns has the credentials.
+// the credential has another version, or somebody else has got the lease; for
+// AnyHolder, the latter does not count. A lease that has only ended is no reason to lose a
+// token. What it returns has the credentials.
 func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, holder string, plain []byte) (*Connection, error) {
 	if scheme < 0 || scheme >= maxSchemes || len(plain) > maxSecret {
 		return nil, ErrTooLarge
@@ -66,8 +67,12 @@ func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, 
 	}
 	var saved *Connection
 	_, err = s.refresh(ctx, id, scheme, version, holder, func(ctx context.Context, tx *datastore.Tx, r *record) error {
+		// it is bound to the connection as that was when the old one was bound to it
+		if _, err := s.open(r); err != nil {
+			return err
+		}
 		r.Status, r.Reason = Active, ""
-		return putSecret(ctx, tx, ring, &r.Connection, scheme, version+1, plain)
+		return putSecret(ctx, tx, ring, r, scheme, version+1, plain)
 	}, func(r *record) (err error) {
 		saved, err = s.open(r)
 		return err

@@ -13,6 +13,7 @@ import (
 // record is a connection as it is in the database.
 type record struct {
 	Connection
+	variables   string // as they are stored
 	leaseHolder string
 	leaseUntil  int64
 	sealed      []sealedSecret // by scheme
@@ -71,17 +72,16 @@ func scanRecords(rows *sql.Rows, err error) (found []*record, _ error) {
 
 func scanRecord(row datastore.Scanner) (_ *record, scheme int, s sealedSecret, err error) {
 	r := new(record)
-	var variables string
 	var testErrors sql.NullString
 	var schemeOrNull, version sql.NullInt64
 	var created, updated int64
-	err = row.Scan(&r.ID, &r.Owner, &r.API, &r.Name, &variables, &r.Status, &r.Reason, &testErrors, &r.Version,
+	err = row.Scan(&r.ID, &r.Owner, &r.API, &r.Name, &r.variables, &r.Status, &r.Reason, &testErrors, &r.Version,
 		&r.leaseHolder, &r.leaseUntil, &created, &updated, &schemeOrNull, &version, &s.sealed)
 	if err != nil {
 		return nil, 0, s, err
 	}
 	r.CreatedAt, r.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
-	if err := json.Unmarshal([]byte(variables), &r.Variables); err != nil {
+	if err := json.Unmarshal([]byte(r.variables), &r.Variables); err != nil {
 		return nil, 0, s, err
 	}
 	if testErrors.Valid {

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 
@@ -21,16 +23,19 @@ func secretPlace(id, bound string) []byte { return []byte("connection/secret/" +
 func secretID(connection string, scheme int) string { return connection + "/" + strconv.Itoa(scheme) }
 
 // boundTo is what a credential is bound to, beside its id. Texts have their lengths
-// before them, so that no two lists look the same.
-func boundTo(owner, api string, version int64) string {
-	return fmt.Sprintf("%d:%s,%d:%s,%d", len(owner), owner, len(api), api, version)
+// before them, so that no two lists look the same. The variables are there because
+// they say where the credential is sent.
+func boundTo(owner, api, variables string, version int64) string {
+	return fmt.Sprintf("%d:%s,%d:%s,%x,%d", len(owner), owner, len(api), api, sha256.Sum256([]byte(variables)), version)
 }
 
 // place is where a credential of the connection belongs. What the database says of
 // that itself is not asked.
 func (r *record) place(scheme int, version int64) []byte {
-	return secretPlace(secretID(r.ID, scheme), boundTo(r.Owner, r.API, version))
+	return secretPlace(secretID(r.ID, scheme), r.bound(version))
 }
+
+func (r *record) bound(version int64) string { return boundTo(r.Owner, r.API, r.variables, version) }
 
 // open returns the connection with its credentials.
 func (s *Store) open(r *record) (*Connection, error) {
@@ -52,6 +57,37 @@ func (s *Store) open(r *record) (*Connection, error) {
 		in.secrets[scheme] = secret{sealed.version, plain}
 	}
 	return r.with(in), nil
+}
+
+// bind gives the connection other variables, and binds its credentials to them.
+func (s *Store) bind(ctx context.Context, tx *datastore.Tx, r *record, variables map[string]string) error {
+	ring, err := s.db.KeyRing()
+	if err != nil {
+		return err
+	}
+	opened, err := s.open(r)
+	if err != nil {
+		return err
+	}
+	r.Variables, r.variables = variables, encodeVariables(variables)
+	for scheme, sealed := range r.sealed {
+		if sealed.version == 0 {
+			continue
+		}
+		if err := putSecret(ctx, tx, ring, r, scheme, sealed.version, opened.secret(scheme).plain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSecret writes a credential with its version.
+func putSecret(ctx context.Context, tx *datastore.Tx, ring *datastore.KeyRing, of *record, scheme int, version int64, plain []byte) error {
+	_, err := tx.Exec(ctx, `INSERT INTO connector_connection_secrets (id, connection_id, scheme, version, bound, sealed)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
+		SET connection_id = excluded.connection_id, scheme = excluded.scheme, version = excluded.version, bound = excluded.bound, sealed = excluded.sealed`,
+		secretID(of.ID, scheme), of.ID, scheme, version, of.bound(version), ring.Seal(plain, of.place(scheme, version)))
+	return err
 }
 
 // closed returns the connection without its credentials.
