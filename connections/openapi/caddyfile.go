@@ -13,7 +13,8 @@ func (i *Imported) Caddyfile(file string) string {
 	api := i.API
 	p.open("api", api.Name)
 	if api.BaseURL != "" {
-		p.write("base_url " + api.BaseURL) // a template, which has no characters that mean anything else
+		// a template has no quotes; without them, caddy fmt takes its braces for blocks
+		p.write(`base_url "` + api.BaseURL + `"`)
 	}
 	for _, v := range api.Variables {
 		p.variable(v)

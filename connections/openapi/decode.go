@@ -35,7 +35,7 @@ func decode(data []byte) (root *node, err error) {
 	}
 	start := bytes.TrimLeft(data, " \t\r\n")
 	if len(start) == 0 {
-		return nil, &Error{Reason: "the document is empty"}
+		return nil, errEmpty
 	}
 	if start[0] != '{' || !json.Valid(data) {
 		// what is wrong with JSON, its own parser says best
@@ -46,7 +46,10 @@ func decode(data []byte) (root *node, err error) {
 	return decodeJSON(data)
 }
 
-var errParts = &Error{Reason: "the document has too many parts"}
+var (
+	errEmpty = &Error{Reason: "the document is empty"}
+	errParts = &Error{Reason: "the document has too many parts"}
+)
 
 // builder counts what a document is made of.
 type builder struct{ parts int }

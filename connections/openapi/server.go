@@ -18,7 +18,6 @@ type server struct {
 
 type serverVariable struct {
 	name   string // as a template can have it
-	source *node
 	config template.Variable
 }
 
@@ -107,7 +106,7 @@ func (s *source) server(n *node) (*server, error) {
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 func (s *source) serverVariable(name string, n *node) serverVariable {
-	v := serverVariable{source: n, name: notInName.ReplaceAllString(name, "_")}
+	v := serverVariable{name: notInName.ReplaceAllString(name, "_")}
 	if !template.IsName(v.name) {
 		v.name = "v" + v.name[:min(len(v.name), 32)]
 	}
@@ -168,15 +167,21 @@ func (s *source) describe(at *node, parsed *template.Template, variables []Varia
 	if parsed.Scheme() != "https" {
 		s.addAt(at, Warning, "The base_url is not of https: credentials are sent in clear.")
 	}
+	var constant, defaults []string
 	for i, v := range from.variables {
 		if fixed&(1<<i) != 0 {
-			s.addAt(v.source, Info, "A variable of the server is fixed to its default in the base_url.", shown(v.name)+" is "+shown(v.config.Default))
+			constant = append(constant, shown(v.name)+" is "+shown(v.config.Default))
 		}
+	}
+	if len(constant) > 0 {
+		s.addAt(at, Info, "Variables that the base_url cannot have are fixed to their defaults.", constant...)
 	}
 	for _, v := range variables {
 		if v.Default != "" && v.Pattern == "" {
-			s.add(Info, "A variable has the document's default. Remove it if it is an example: each connection then needs a value of its own.",
-				shown(v.Name)+" is "+shown(v.Default))
+			defaults = append(defaults, shown(v.Name)+" is "+shown(v.Default))
 		}
+	}
+	if len(defaults) > 0 {
+		s.addAt(at, Info, "Variables have the document's defaults. Remove those that are examples: each connection then needs a value of its own.", defaults...)
 	}
 }

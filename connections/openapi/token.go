@@ -13,7 +13,7 @@ func token(text string) (string, bool) {
 	switch {
 	case text == "" || strings.ContainsAny(text, "{}") || !utf8.ValidString(text) || strings.ContainsFunc(text, isUnprintable):
 		return "", false
-	case isPlain(text) && !strings.HasPrefix(text, "<<"): // which begins a heredoc
+	case isPlain(text) && !strings.Contains(text, "<<"): // a heredoc, and to caddy fmt one within a word
 		return text, true
 	case !strings.Contains(text, "`"):
 		return "`" + text + "`", true

@@ -1,7 +1,10 @@
 package openapi
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"regexp"
 	"strconv"
@@ -17,8 +20,18 @@ type yamlReader struct{ builder }
 var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line ([0-9]+): )?(.*)$`)
 
 func decodeYAML(data []byte) (*node, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) {
+		return nil, errEmpty
+	}
+	if err == nil {
+		if err = decoder.Decode(&second); err == nil {
+			return nil, &Error{second.Line, "there is more behind the end of the document"}
+		}
+	}
+	if !errors.Is(err, io.EOF) {
 		wrong := &Error{Reason: "this is neither YAML nor JSON"}
 		if found := yamlError.FindStringSubmatch(err.Error()); found != nil {
 			wrong.Line, _ = strconv.Atoi(found[1]) // 0 without one
@@ -26,8 +39,8 @@ func decodeYAML(data []byte) (*node, error) {
 		}
 		return nil, wrong
 	}
-	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
-		return nil, &Error{Reason: "the document is empty"}
+	if len(document.Content) != 1 {
+		return nil, errEmpty
 	}
 	return new(yamlReader).read(document.Content[0], 1)
 }
