@@ -21,16 +21,25 @@ const (
 	maxExponent   = 308 // as in a float64
 	maxSteps      = 200_000
 	maxTime       = time.Second
+	maxNested     = 1000
 	definitionURL = "openapi:///"
 )
 
 // checker holds bodies to schemas. They are compiled when they are first asked
-// for, each from a resource of its own.
+// for, each alone: the time that takes grows with the square of a schema's size.
 type checker struct {
 	mu       sync.Mutex // over what follows
 	compiler *jsonschema.Compiler
 	steps    int
 	until    time.Time
+	followed map[reference]bool // those that are being followed
+}
+
+// reference is a definition that a value is held to. The values of those that are
+// being followed are in each other, so that the depth says which one it is.
+type reference struct {
+	definition string
+	depth      int
 }
 
 // errUnchecked is for a body whose check would take too long.
@@ -41,42 +50,29 @@ func (s *schemas) violations(schema string, body any) (wrong *jsonschema.Validat
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() {
-		if recover() != nil { // step's, or the library's
+		if recover() != nil { // that of spend, or the library's
 			wrong, err = nil, errUnchecked
 		}
 	}()
-	if s.compiler == nil {
-		s.compiler = s.newCompiler()
-	}
-	compiled, err := s.compiler.Compile(definitionURL + schema)
-	if err != nil {
-		return nil, errUnchecked
-	}
 	s.steps, s.until = 0, time.Now().Add(maxTime)
-	wrong, _ = errors.AsType[*jsonschema.ValidationError](compiled.Validate(body))
+	s.followed = map[reference]bool{{schema, 0}: true}
+	wrong, _ = errors.AsType[*jsonschema.ValidationError](s.compile(schema).Validate(body))
 	return wrong, nil
 }
 
-// counted is a keyword in each schema that is made here, by which the steps of a
-// check are counted: schemas that refer to themselves more than once are
-// applied more often than a body has parts.
-const counted = "x-counted"
-
-func (s *schemas) newCompiler() *jsonschema.Compiler {
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.UseLoader(s)
-	compiler.AssertVocabs()
-	compiler.RegisterVocabulary(&jsonschema.Vocabulary{
-		URL: definitionURL + "vocabulary",
-		Compile: func(_ *jsonschema.CompilerContext, schema map[string]any) (jsonschema.SchemaExt, error) {
-			if schema[counted] == nil {
-				return nil, nil
-			}
-			return step{s}, nil
-		},
-	})
-	return compiler
+func (s *schemas) compile(name string) *jsonschema.Schema {
+	if s.compiler == nil {
+		s.compiler = jsonschema.NewCompiler()
+		s.compiler.DefaultDraft(jsonschema.Draft2020)
+		s.compiler.UseLoader(s)
+		s.compiler.AssertVocabs()
+		s.compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: definitionURL + "vocabulary", Compile: s.compileStep})
+	}
+	compiled, err := s.compiler.Compile(definitionURL + name)
+	if err != nil {
+		panic(errUnchecked)
+	}
+	return compiled
 }
 
 // Load implements jsonschema.URLLoader. Nothing but definitions is loaded.
@@ -89,12 +85,45 @@ func (s *schemas) Load(url string) (any, error) {
 	return nil, errors.New("it is not in the document")
 }
 
-type step struct{ *schemas }
+// The keyword in each schema that is made here. It counts the steps of a check,
+// since schemas that refer to themselves more than once are applied more often
+// than a body has parts; and it follows the reference whose name it has, or "".
+const keyword = "x-definition"
 
-// Validate implements jsonschema.SchemaExt. The library has no other way out of
-// a check.
-func (s step) Validate(*jsonschema.ValidatorContext, any) {
-	if s.steps++; s.steps > maxSteps || s.steps%1024 == 0 && time.Now().After(s.until) {
+type step struct {
+	*schemas
+	definition string
+}
+
+func (s *schemas) compileStep(_ *jsonschema.CompilerContext, schema map[string]any) (jsonschema.SchemaExt, error) {
+	definition, ok := schema[keyword].(string)
+	if !ok {
+		return nil, nil
+	}
+	return step{s, definition}, nil
+}
+
+// Validate implements jsonschema.SchemaExt.
+func (s step) Validate(to *jsonschema.ValidatorContext, value any) {
+	s.spend(1)
+	at := reference{s.definition, len(to.ValueLocation())}
+	if s.definition == "" || s.followed[at] { // of a cycle, one round says all
+		return
+	}
+	if len(s.followed) > maxNested {
+		panic(errUnchecked)
+	}
+	s.followed[at] = true
+	compiled := s.compile(s.definition)
+	s.spend(0)
+	to.AddErr(to.Validate(compiled, value, nil))
+	delete(s.followed, at)
+}
+
+// spend ends a check that has had enough. The library has no other way out.
+func (s *schemas) spend(steps int) {
+	s.steps += steps
+	if s.steps > maxSteps || (steps == 0 || s.steps%1024 == 0) && time.Now().After(s.until) {
 		panic(errUnchecked)
 	}
 }

@@ -123,7 +123,7 @@ func (p *printer) oauth2(api string, o *OAuth2) {
 		p.line("authorize_url", o.AuthorizeURL)
 	}
 	p.line("token_url", o.TokenURL)
-	p.line("client_id", "<id>")
+	p.write("client_id <id>")
 	p.write("client_secret {env." + strings.ToUpper(strings.ReplaceAll(api, "-", "_")) + "_CLIENT_SECRET}")
 	if len(o.Scopes) > 0 {
 		p.line(append([]string{"scopes"}, o.Scopes...)...)

@@ -43,11 +43,11 @@ func (s *schemas) differences(wrong *jsonschema.ValidationError, body any, found
 	case *kind.RefCycle:
 		return found
 	}
-	keyword := "false" // the schema that nothing satisfies has none
+	name := "false" // the schema that nothing satisfies has none
 	if path := wrong.ErrorKind.KeywordPath(); len(path) > 0 {
-		keyword = path[0]
+		name = path[0]
 	}
-	return append(found, Difference{Where: where, Rule: keyword})
+	return append(found, Difference{Where: where, Rule: name})
 }
 
 // where is the place of a value in a body.

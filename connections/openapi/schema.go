@@ -19,18 +19,21 @@ type converter struct {
 	*source
 	*schemas
 	made    map[*node]string
-	left    int // schemas that may still be made
+	total   int // schemas that are made
+	inside  int // of them, in the definition that is being made
 	tooMany bool
 }
 
-const maxSchemas = 200_000
+const (
+	maxSchemas = 200_000
+	maxInside  = 2000
+)
 
 func newConverter(s *source) *converter {
 	return &converter{
 		source:  s,
 		schemas: &schemas{definitions: make(map[string]any), names: make(map[string]bool)},
 		made:    make(map[*node]string),
-		left:    maxSchemas,
 	}
 }
 
@@ -41,14 +44,22 @@ func (c *converter) add(n *node) string {
 	}
 	name := strconv.Itoa(len(c.made))
 	c.made[n] = name // before it is made: it may refer to itself
-	c.definitions[name] = c.convert(n)
+	outside := c.inside
+	c.inside = 0
+	definition := c.convert(n)
+	if c.inside > maxInside {
+		c.addAt(n, Warning, "A schema is not checked: it has too many others in it.")
+		definition = true
+	}
+	c.definitions[name], c.inside = definition, outside
 	return name
 }
 
 // convert returns the JSON Schema of a schema. What can't be checked is true,
 // which any value satisfies.
 func (c *converter) convert(n *node) any {
-	if c.left--; c.left < 0 {
+	c.inside++
+	if c.total++; c.total > maxSchemas {
 		c.tooMany = true
 		return true
 	}
@@ -58,10 +69,10 @@ func (c *converter) convert(n *node) any {
 	if !n.is(mapping) {
 		return true
 	}
-	out := map[string]any{counted: true}
+	out := map[string]any{keyword: ""}
 	if ref := n.get("$ref"); ref != nil {
 		if target := c.target(ref); target != nil {
-			out["$ref"] = definitionURL + c.add(target)
+			out[keyword] = c.add(target)
 		}
 		if c.is30 { // whose references have nothing beside them
 			return out
@@ -103,7 +114,7 @@ func to2020(n *node, out map[string]any) any {
 		return out
 	}
 	if out["type"] == nil { // as many write it, beside allOf
-		return map[string]any{counted: true, "anyOf": []any{map[string]any{"type": "null"}, out}}
+		return map[string]any{keyword: "", "anyOf": []any{map[string]any{"type": "null"}, out}}
 	}
 	out["type"] = []any{out["type"], "null"}
 	if enum, ok := out["enum"].([]any); ok && !slices.Contains(enum, nil) {

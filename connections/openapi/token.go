@@ -13,7 +13,7 @@ func token(text string) (string, bool) {
 	switch {
 	case text == "" || strings.ContainsAny(text, "{}") || !utf8.ValidString(text) || strings.ContainsFunc(text, isUnprintable):
 		return "", false
-	case isPlain(text) && !strings.Contains(text, "<<"): // a heredoc, and to caddy fmt one within a word
+	case isPlain(text):
 		return text, true
 	case !strings.Contains(text, "`"):
 		return "`" + text + "`", true
@@ -26,10 +26,10 @@ func token(text string) (string, bool) {
 func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // isPlain reports whether a text is of visible ASCII characters that have no
-// meaning in a Caddyfile.
+// meaning in a Caddyfile, or to caddy fmt, which sees heredocs in many places.
 func isPlain(text string) bool {
 	for i := range len(text) {
-		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"`\\{}#", c) >= 0 {
+		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"`\\{}#<", c) >= 0 {
 			return false
 		}
 	}
