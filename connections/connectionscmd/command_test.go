@@ -79,7 +79,7 @@ func TestImportAsJSON(t *testing.T) {
 // A block that lacks something is printed all the same.
 func TestIncomplete(t *testing.T) {
 	got, err := run(t, `{"openapi": "3.0.0"}`, "-")
-	if err == nil || err.Error() != errIncomplete.Error() || !strings.HasPrefix(got, "# error: The document names no server") || !strings.HasSuffix(got, "api api {\n}\n") {
+	if err == nil || err.Error() != errIncomplete.Error() || !strings.HasPrefix(got, "# error: The document names no server") || !strings.HasSuffix(got, "api api {\n\tauth none\n}\n") {
 		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -19,9 +19,6 @@ func (i *Imported) Caddyfile(file string) string {
 	for _, v := range api.Variables {
 		p.variable(v)
 	}
-	if len(api.Auth) == 0 && !i.Failed() {
-		p.line("auth", "none")
-	}
 	for _, auth := range api.Auth {
 		p.auth(api.Name, auth)
 	}

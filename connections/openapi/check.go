@@ -108,14 +108,18 @@ func (o *operation) checkRequest(call Call) []Difference {
 		}
 	}
 	const where = "request.content_type"
+	var types []string
+	if o.body != nil {
+		types = typesOf(o.body.content)
+	}
 	switch got := mediaType(call.Type); {
 	case o.body == nil && call.Type != "":
 		found = append(found, Difference{where, "content_type", "no body", shownType(got)})
 	case o.body == nil || call.Type == "" && !o.body.required:
 	case call.Type == "":
-		found = append(found, Difference{where, "content_type", shownTypes(o.body.types), "no body"})
-	case len(o.body.types) > 0 && bestType(o.body.types, got) < 0:
-		found = append(found, Difference{where, "content_type", shownTypes(o.body.types), shownType(got)})
+		found = append(found, Difference{where, "content_type", shownTypes(types), "no body"})
+	case len(types) > 0 && bestType(types, got) < 0:
+		found = append(found, Difference{where, "content_type", shownTypes(types), shownType(got)})
 	}
 	return found
 }
@@ -132,10 +136,7 @@ func (d *Document) checkResponse(o *operation, call Call) []Difference {
 	if len(r.content) == 0 || call.Method == http.MethodHead {
 		return nil
 	}
-	types := make([]string, len(r.content))
-	for i, m := range r.content {
-		types[i] = m.mediaType
-	}
+	types := typesOf(r.content)
 	got := mediaType(call.ResponseType)
 	i := bestType(types, got)
 	if i < 0 {
@@ -183,6 +184,14 @@ func (o *operation) responseFor(status int) *response {
 		}
 	}
 	return nil
+}
+
+func typesOf(content []media) []string {
+	types := make([]string, len(content))
+	for i, m := range content {
+		types[i] = m.mediaType
+	}
+	return types
 }
 
 // bestType returns the index of the media type, or range of them, that fits

@@ -215,9 +215,9 @@ func TestBoundsOfADocument(t *testing.T) {
 	for i := range maxOperations + 1 {
 		fmt.Fprintf(&operations, `"/p%d": {"get": {}},`, i)
 	}
-	if _, _, err := Parse([]byte(`{"openapi": "3.1.0", "paths": {` + strings.TrimSuffix(operations.String(), ",") + `}}`)); err == nil ||
-		err.Error() != "line 1: the document has more than 10000 operations" {
-		t.Errorf("%v", err)
+	d, list, err := Parse([]byte(`{"openapi": "3.1.0", "paths": {` + strings.TrimSuffix(operations.String(), ",") + `}}`))
+	if err != nil || len(d.paths) != maxOperations || !strings.Contains(fmt.Sprint(list), "too many operations") {
+		t.Errorf("%v %v", list, err)
 	}
 	var schemas strings.Builder
 	for i := range maxSchemas/1000 + 1 {

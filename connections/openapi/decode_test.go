@@ -107,3 +107,31 @@ func TestMessagesAreBounded(t *testing.T) {
 		t.Errorf("%d %v", len(list), err)
 	}
 }
+
+// References make many operations of one. What that has is read once, or has a
+// bound.
+func TestOneOperationOfManyPaths(t *testing.T) {
+	list := func(n int, format string) string {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(items, ",")
+	}
+	document := `{"openapi": "3.1.0", "servers": [{"url": "https://x.example.com"}], "x": {"get": {"security": [` + list(20_000, `{"s%d": []}`) + `],
+		"parameters": [` + list(20_000, `{"in": "query", "name": "p%d"}`) + `],
+		"responses": {"200": {"content": {` + list(20_000, `"application/x%d+json": {"schema": {}}`) + `}}}}}, "paths": {` + list(20_000, `"/p%d": {"$ref": "#/x"}`) + `}}`
+	begin := time.Now()
+	d, _, err := Parse([]byte(document))
+	if err != nil || len(d.paths) != maxOperations {
+		t.Fatalf("%v", err)
+	}
+	imported(t, document)
+	got := d.Check(Call{Method: "GET", Path: "/p1", Status: 200, ResponseType: "application/x1+json", Body: []byte("1")})
+	if len(got.Differences) != 0 {
+		t.Errorf("%v", got)
+	}
+	if took := time.Since(begin); took > time.Minute {
+		t.Errorf("took %v", took)
+	}
+}

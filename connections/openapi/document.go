@@ -1,7 +1,6 @@
 package openapi
 
 import (
-	"fmt"
 	"mime"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ type operation struct {
 
 type requestBody struct {
 	required bool
-	types    []string
+	content  []media
 }
 
 type response struct {
@@ -43,10 +42,7 @@ type media struct {
 	schema    string // in schemas, or "": there is none
 }
 
-const (
-	maxOperations = 10_000
-	maxName       = 256 // bytes, of what is named in differences
-)
+const maxName = 256 // bytes, of what is named in differences
 
 // Parse reads a document, in JSON or YAML, to check calls against it. It has no
 // other document read, takes a bounded time, and never panics. The error is an
@@ -64,16 +60,11 @@ func Parse(data []byte) (*Document, []Message, error) {
 }
 
 func (s *source) document() (*Document, error) {
-	converter := newConverter(s)
-	d := &Document{schemas: converter.schemas}
+	r := reader{newConverter(s), make(map[*node]*operation), make(map[*node][]media)}
+	d := &Document{schemas: r.schemas}
 	var current *path
-	count, last := 0, ""
 	s.operations(func(template string, item *node, method string, n *node) {
-		if count++; count > maxOperations {
-			return
-		}
-		if current == nil || template != last {
-			last = template
+		if current == nil || template != current.template {
 			current = &path{template: template, operations: make(map[string]*operation)}
 			var ok bool
 			if current.pattern, ok = newPattern(template); ok {
@@ -82,12 +73,10 @@ func (s *source) document() (*Document, error) {
 				s.addAt(n, Warning, "A path is left out: its braces are not in pairs.", shown(template))
 			}
 		}
-		current.operations[strings.ToUpper(method)] = s.operation(converter, item, n)
+		current.operations[strings.ToUpper(method)] = r.operation(item, n)
 	})
 	switch {
-	case count > maxOperations:
-		return nil, &Error{s.root.get("paths").line, fmt.Sprintf("the document has more than %d operations", maxOperations)}
-	case converter.tooMany:
+	case r.tooMany:
 		return nil, &Error{Reason: "the schemas of the document are too many"}
 	case len(d.paths) == 0:
 		s.addAt(s.root.get("paths"), Warning, "The document has no operations: no call can be checked.")
@@ -96,34 +85,53 @@ func (s *source) document() (*Document, error) {
 	return d, nil
 }
 
-func (s *source) operation(converter *converter, item, n *node) *operation {
+// reader makes one thing of a part, however many references lead there.
+type reader struct {
+	*converter
+	operations map[*node]*operation
+	contents   map[*node][]media
+}
+
+func (r reader) operation(item, n *node) *operation {
+	if made, ok := r.operations[n]; ok {
+		return made
+	}
 	o := &operation{id: n.get("operationId").text()}
-	for _, p := range s.parameters(item, n) {
+	o.id = strings.ToValidUTF8(o.id[:min(len(o.id), maxName)], "")
+	for _, p := range r.parameters(item, n) {
 		if p.required && len(p.name) <= maxName && (p.in == "query" || p.in == "header" && !isDescribedElsewhere(p.name)) {
 			o.required = append(o.required, p)
 		}
 	}
-	if body := s.resolve(n.get("requestBody")); body != nil {
-		o.body = &requestBody{required: body.get("required").isTrue()}
-		for _, m := range body.get("content").all() {
-			o.body.types = append(o.body.types, mediaType(m.name))
-		}
+	if body := r.resolve(n.get("requestBody")); body != nil {
+		o.body = &requestBody{body.get("required").isTrue(), r.content(body, false)}
 	}
 	for _, m := range n.get("responses").all() {
-		if !isStatus(m.name) {
-			continue
+		if isStatus(m.name) {
+			o.responses = append(o.responses, response{strings.ToUpper(m.name), r.content(r.resolve(m.value), true)})
 		}
-		r := response{status: strings.ToUpper(m.name)}
-		for _, c := range s.resolve(m.value).get("content").all() {
-			found := media{mediaType: mediaType(c.name)}
-			if schema := c.value.get("schema"); schema != nil && isJSON(found.mediaType) {
-				found.schema = converter.add(schema)
-			}
-			r.content = append(r.content, found)
-		}
-		o.responses = append(o.responses, r)
 	}
+	r.operations[n] = o
 	return o
+}
+
+// content are the media types of a request body or a response. The schemas of
+// requests are not kept.
+func (r reader) content(n *node, checked bool) []media {
+	n = n.get("content")
+	if made, ok := r.contents[n]; ok {
+		return made
+	}
+	var found []media
+	for _, m := range n.all() {
+		made := media{mediaType: mediaType(m.name)}
+		if schema := m.value.get("schema"); schema != nil && checked && isJSON(made.mediaType) {
+			made.schema = r.add(schema)
+		}
+		found = append(found, made)
+	}
+	r.contents[n] = found
+	return found
 }
 
 // isDescribedElsewhere are headers that are no parameters, though some documents

@@ -12,7 +12,7 @@ type API struct {
 	Name      string     `json:"name"`
 	BaseURL   string     `json:"base_url,omitempty"`
 	Variables []Variable `json:"variables,omitempty"`
-	Auth      []Auth     `json:"auth,omitempty"` // none: the API takes no credentials
+	Auth      []Auth     `json:"auth,omitempty"` // in order
 
 	// Test is the path of a GET operation that needs nothing but credentials.
 	Test string `json:"test,omitempty"`
@@ -25,9 +25,9 @@ type Variable struct {
 	Pattern string `json:"pattern,omitempty"`
 }
 
-// Auth is a scheme, by its type in package credential.
+// Auth is a scheme.
 type Auth struct {
-	Type   string  `json:"type"`
+	Type   string  `json:"type"`           // none, or as in package credential
 	In     string  `json:"in,omitempty"`   // of an api_key
 	Name   string  `json:"name,omitempty"` // of an api_key
 	OAuth2 *OAuth2 `json:"oauth2,omitempty"`

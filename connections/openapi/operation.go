@@ -9,8 +9,17 @@ import (
 // methods are those of a path item in OpenAPI 3.0 and 3.1.
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
-// operations calls a function for each operation, in the document's order.
+// What a document may have of each, since references make many of one.
+const (
+	maxOperations = 10_000
+	maxParameters = 100 // of an operation
+	maxPath       = 2048
+)
+
+// operations calls a function for each operation, in the document's order. Of
+// too many, it leaves out the last.
 func (s *source) operations(visit func(path string, item *node, method string, operation *node)) {
+	visited := 0
 	for _, p := range s.root.get("paths").all() {
 		if !strings.HasPrefix(p.name, "/") {
 			if !strings.HasPrefix(p.name, "x-") {
@@ -18,9 +27,17 @@ func (s *source) operations(visit func(path string, item *node, method string, o
 			}
 			continue
 		}
+		if len(p.name) > maxPath {
+			s.addAt(p.value, Warning, "A path is left out: it is too long.", shown(p.name))
+			continue
+		}
 		item := s.resolve(p.value)
 		for _, m := range item.all() {
 			if slices.Contains(methods, m.name) && m.value.is(mapping) {
+				if visited++; visited > maxOperations {
+					s.addAt(m.value, Warning, "The document has too many operations: this one, and what follows, is left out.")
+					return
+				}
 				visit(p.name, item, m.name, m.value)
 			}
 		}
@@ -36,7 +53,11 @@ type parameter struct {
 // parameters returns those of an operation and of its path.
 func (s *source) parameters(item, operation *node) []parameter {
 	var found []parameter
-	for _, n := range slices.Concat(operation.get("parameters").elements(), item.get("parameters").elements()) {
+	for i, n := range slices.Concat(operation.get("parameters").elements(), item.get("parameters").elements()) {
+		if i == maxParameters {
+			s.addAt(n, Warning, "An operation has too many parameters: this one, and what follows, is left out.")
+			break
+		}
 		n = s.resolve(n)
 		p := parameter{n.get("in").text(), n.get("name").text(), n.get("required").isTrue()}
 		if p.in == "header" {

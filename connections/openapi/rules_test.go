@@ -72,8 +72,8 @@ func TestAuth(t *testing.T) {
 		"relative": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/token"}, "password": {"tokenUrl": "https://x/p"}}}`
 	const failed = "None of the document's kinds of credentials can be used"
 	for security, test := range map[string]struct{ auth, warning, failure string }{
-		`[]`:                                        {"[]", "", ""},
-		`[{}]`:                                      {"[]", "", ""},
+		`[]`:                                        {"[none]", "", ""},
+		`[{}]`:                                      {"[none]", "", ""},
 		`[{}, {"key": []}]`:                         {"[key cookie sid]", "", ""},
 		`[{"key": []}, {"basic": []}]`:              {"[key cookie sid]", "", ""},
 		`[{"ref": []}]`:                             {"[key cookie sid]", "", ""},

@@ -32,14 +32,14 @@ const (
 	maxTogether     = 8
 )
 
-// auth returns the schemes of the first alternative that can be had. An
-// alternative without any comes last.
+// auth returns the schemes of the first alternative that can be had: none, where
+// the API takes no credentials. An alternative without any comes last.
 func (s *source) auth() []Auth {
 	alternatives := s.alternatives()
 	slices.SortStableFunc(alternatives, func(a, b alternative) int { return min(len(b), 1) - min(len(a), 1) })
 	if len(alternatives) == 0 || len(alternatives[0]) == 0 {
 		s.add(Info, "The document asks for no credentials.")
-		return nil
+		return []Auth{{Type: "none"}}
 	}
 	chosen, best := 0, s.schemes(alternatives[0])
 	for i := 1; i < len(alternatives) && !best.complete && len(alternatives[i]) > 0; i++ {
@@ -69,28 +69,9 @@ func (s *source) alternatives() []alternative {
 	if global := s.root.get("security"); global != nil {
 		return readAlternatives(global)
 	}
-	counts := make(map[*node]int)
-	var keys []string
-	byText := make(map[string]*node)
-	s.operations(func(_ string, _ *node, _ string, operation *node) {
-		security := operation.get("security")
-		if len(security.elements()) == 0 {
-			return
-		}
-		key := fmt.Sprint(readAlternatives(security))
-		if byText[key] == nil {
-			if len(keys) == maxDetails {
-				return
-			}
-			byText[key] = security
-			keys = append(keys, key)
-		}
-		counts[byText[key]]++
-	})
-	if len(keys) > 0 {
-		first := slices.MaxFunc(keys, func(a, b string) int { return counts[byText[a]] - counts[byText[b]] })
-		s.addAt(byText[first], Warning, "The document has no security for all operations; auth is that of most of them.")
-		return readAlternatives(byText[first])
+	if most := s.mostCommon(); most != nil {
+		s.addAt(most, Warning, "The document has no security for all operations; auth is that of most of them.")
+		return readAlternatives(most)
 	}
 	// declared, and asked for nowhere
 	var declared []alternative
@@ -105,22 +86,47 @@ func (s *source) alternatives() []alternative {
 	return declared
 }
 
+// mostCommon returns the security that most operations have, or nil.
+func (s *source) mostCommon() *node {
+	counts := make(map[string]int)
+	keys := make(map[*node]string) // one security may be that of many operations
+	var first []*node              // with their keys
+	s.operations(func(_ string, _ *node, _ string, operation *node) {
+		security := operation.get("security")
+		if len(security.elements()) == 0 {
+			return
+		}
+		key, known := keys[security]
+		if !known {
+			key = fmt.Sprint(readAlternatives(security))
+			keys[security] = key
+			if counts[key] == 0 {
+				first = append(first, security)
+			}
+		}
+		counts[key]++
+	})
+	if len(first) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(first, func(a, b *node) int { return counts[keys[a]] - counts[keys[b]] })
+}
+
 func readAlternatives(security *node) []alternative {
 	var all []alternative
-	for _, n := range security.elements() {
+	alternatives := security.elements()
+	for _, n := range alternatives[:min(len(alternatives), maxAlternatives)] {
 		var together alternative
-		for _, m := range n.all() {
+		members := n.all()
+		for _, m := range members[:min(len(members), maxTogether)] {
 			r := requirement{name: m.name}
-			for _, scope := range m.value.elements() {
+			scopes := m.value.elements()
+			for _, scope := range scopes[:min(len(scopes), maxScopes)] {
 				r.scopes = append(r.scopes, scope.text())
 			}
-			if len(together) < maxTogether {
-				together = append(together, r)
-			}
+			together = append(together, r)
 		}
-		if len(all) < maxAlternatives {
-			all = append(all, together)
-		}
+		all = append(all, together)
 	}
 	return all
 }

@@ -37,8 +37,10 @@ func read(data []byte) (*source, error) {
 	return &source{root: root, is30: found[1] == "0"}, nil
 }
 
-// maxReferences is how many references lead to one part at most.
-const maxReferences = 16
+const (
+	maxReferences = 16 // to one part, one behind the other
+	maxReference  = 1024
+)
 
 // resolve returns what a reference leads to, or the part itself, which is none.
 // References lead into the document; no other one is fetched.
@@ -60,6 +62,10 @@ func (s *source) target(ref *node) *node {
 	pointer, local := strings.CutPrefix(ref.text(), "#")
 	if !local {
 		s.addAt(ref, Warning, "A reference to another document is left out: no other document is read.", shown(ref.text()))
+		return nil
+	}
+	if len(pointer) > maxReference {
+		s.addAt(ref, Warning, "A reference is left out: it is too long.", shown(ref.text()))
 		return nil
 	}
 	n := s.root

@@ -78,5 +78,5 @@ func (s *source) isTest(path string, item, operation *node) bool {
 }
 
 func isOptional(security *node) bool {
-	return len(security.items) == 0 || slices.ContainsFunc(security.items, func(n *node) bool { return len(n.all()) == 0 })
+	return len(security.items) == 0 || slices.ContainsFunc(security.items[:min(len(security.items), maxAlternatives)], func(n *node) bool { return len(n.all()) == 0 })
 }
