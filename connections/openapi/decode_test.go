@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestParseErrors(t *testing.T) {
@@ -46,7 +45,6 @@ func TestParseErrors(t *testing.T) {
 		"NUL":            {head + "a: \x00", "not YAML"},
 		"no UTF-8":       {head + "a: \xff", "not YAML"},
 	} {
-		begin := time.Now()
 		_, _, err := Parse([]byte(test.document))
 		wrong, ok := errors.AsType[*Error](err)
 		if !ok || !strings.Contains(wrong.Error(), test.want) {
@@ -54,9 +52,6 @@ func TestParseErrors(t *testing.T) {
 		}
 		if err != nil && (len(err.Error()) > 300 || strings.ContainsAny(err.Error(), "\n\x00")) {
 			t.Errorf("%s: %q", name, err)
-		}
-		if took := time.Since(begin); took > time.Minute {
-			t.Errorf("%s: took %v", name, took)
 		}
 	}
 }
@@ -109,7 +104,7 @@ func TestMessagesAreBounded(t *testing.T) {
 }
 
 // References make many operations of one. What that has is read once, or has a
-// bound.
+// bound; otherwise this takes hours.
 func TestOneOperationOfManyPaths(t *testing.T) {
 	list := func(n int, format string) string {
 		items := make([]string, n)
@@ -121,7 +116,6 @@ func TestOneOperationOfManyPaths(t *testing.T) {
 	document := `{"openapi": "3.1.0", "servers": [{"url": "https://x.example.com"}], "x": {"get": {"security": [` + list(20_000, `{"s%d": []}`) + `],
 		"parameters": [` + list(20_000, `{"in": "query", "name": "p%d"}`) + `],
 		"responses": {"200": {"content": {` + list(20_000, `"application/x%d+json": {"schema": {}}`) + `}}}}}, "paths": {` + list(20_000, `"/p%d": {"$ref": "#/x"}`) + `}}`
-	begin := time.Now()
 	d, _, err := Parse([]byte(document))
 	if err != nil || len(d.paths) != maxOperations {
 		t.Fatalf("%v", err)
@@ -130,8 +124,5 @@ func TestOneOperationOfManyPaths(t *testing.T) {
 	got := d.Check(Call{Method: "GET", Path: "/p1", Status: 200, ResponseType: "application/x1+json", Body: []byte("1")})
 	if len(got.Differences) != 0 {
 		t.Errorf("%v", got)
-	}
-	if took := time.Since(begin); took > time.Minute {
-		t.Errorf("took %v", took)
 	}
 }

@@ -53,11 +53,13 @@ type parameter struct {
 // parameters returns those of an operation and of its path.
 func (s *source) parameters(item, operation *node) []parameter {
 	var found []parameter
-	for i, n := range slices.Concat(operation.get("parameters").elements(), item.get("parameters").elements()) {
-		if i == maxParameters {
-			s.addAt(n, Warning, "An operation has too many parameters: this one, and what follows, is left out.")
-			break
-		}
+	own, shared := operation.get("parameters").elements(), item.get("parameters").elements()
+	if len(own)+len(shared) > maxParameters {
+		s.addAt(operation, Warning, "An operation has too many parameters: the last of them are left out.")
+		own = own[:min(len(own), maxParameters)]
+		shared = shared[:min(len(shared), maxParameters-len(own))]
+	}
+	for _, n := range slices.Concat(own, shared) {
 		n = s.resolve(n)
 		p := parameter{n.get("in").text(), n.get("name").text(), n.get("required").isTrue()}
 		if p.in == "header" {
