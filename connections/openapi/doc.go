@@ -32,7 +32,8 @@
 //	  - The name is made of the document's title, unless one is given.
 //	  - base_url is the URL of the first server. Its variables are variables
 //	    here, with a pattern where they have an enum; one that cannot be in a
-//	    template, such as a scheme or a port, is fixed to its default.
+//	    template, such as a scheme or a port, is fixed to its default. It is
+//	    quoted, since caddy fmt takes bare braces for blocks.
 //	  - auth are the schemes of the first alternative in the document's security
 //	    that can be had: apiKey, http basic and bearer, oauth2 with the flows
 //	    authorizationCode, clientCredentials and password, and mutualTLS.
@@ -59,7 +60,8 @@
 // # Bounds
 //
 // A document has at most 8 MiB, 128 levels, and a million parts, with what YAML's
-// aliases stand for. References lead into the document: no file or URL is read.
+// aliases stand for; beyond 10,000 operations, and 100 parameters of one, the rest
+// is left out. References lead into the document: no file or URL is read.
 // A body that is checked has at most 1 MiB, 64 levels and 100,000 parts; its
 // check ends after a second, or 200,000 steps.
 //
