@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -136,6 +138,19 @@ func (a *API) compileAuth() error {
 	}
 	a.withheld = a.auth.Headers()
 	return nil
+}
+
+// isExposed reports whether credentials go to the API in plain text, and not to this
+// machine.
+func (a *API) isExposed() bool {
+	if a.template.Scheme() == "https" {
+		return false
+	}
+	_, rest, _ := strings.Cut(a.BaseURL, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	host := (&url.URL{Host: authority}).Hostname()
+	addr, err := netip.ParseAddr(host)
+	return !(host == "localhost" || err == nil && addr.IsLoopback())
 }
 
 // limiter returns a new connection's, or nil.

@@ -89,6 +89,9 @@ func (k *TokenKey) provision(repl *caddy.Replacer) error {
 
 // identify returns who makes a request.
 func (h *Handler) identify(r *http.Request) (owner string, err error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return "", errToken // others may read another one of them
+	}
 	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch credentials = strings.TrimSpace(credentials); {
 	case strings.EqualFold(scheme, "Bearer") && len(h.keys) > 0:
@@ -112,8 +115,9 @@ func (h *Handler) identify(r *http.Request) (owner string, err error) {
 // userOf returns the user whose token it is (RFC 7519).
 func (h *Handler) userOf(token string) (string, error) {
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		if key := h.TokenKeys[claims.Issuer]; key != nil {
+	_, err := jwt.ParseWithClaims(token, &claims, func(signed *jwt.Token) (any, error) {
+		_, critical := signed.Header["crit"] // what must be understood is not (RFC 7515, section 4.1.11)
+		if key := h.TokenKeys[claims.Issuer]; key != nil && !critical {
 			return key.key, nil
 		}
 		return nil, errToken

@@ -36,6 +36,7 @@ type edge struct {
 	log     string
 	storage string
 	options string // of the app connector: its database
+	egress  string // and more of its egress
 }
 
 // eachDatabase runs a test on an edge with each kind of database.
@@ -92,6 +93,7 @@ func (e *edge) load(connections string) {
 		%s
 		egress {
 			allow 127.0.0.1
+			%s
 		}
 	}
 }
@@ -105,7 +107,7 @@ http://%s {
 		respond "next" 299
 	}
 }
-`, e.admin, e.storage, e.log, e.options, e.addr, connections))
+`, e.admin, e.storage, e.log, e.options, e.egress, e.addr, connections))
 	if err != nil {
 		e.t.Fatal(err)
 	}

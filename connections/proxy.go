@@ -21,7 +21,7 @@ import (
 
 // idleTimeout is how long an API may be silent in the middle of a body, its own or
 // the client's.
-const idleTimeout = time.Minute
+var idleTimeout = time.Minute // tests shorten it
 
 // allowedMethods are those that are forwarded.
 const allowedMethods = "GET, POST, PUT, PATCH, DELETE"
@@ -150,12 +150,21 @@ func (ex *exchange) answered(res *http.Response) error {
 		return errSwitched
 	}
 	target.StripResponse(res.Header)
-	target.StripResponseTrailers(res.Trailer)
 	problem.Disown(res.Header)
-	ex.ready.redact(res.Header)
+	ex.api.auth.Redact(res.Header, res.Request.URL)
+	ex.clean(res)
 	ex.writer.begin(res)
-	res.Body = &answerBody{res.Body, &ex.watch}
+	res.Body = &answerBody{res.Body, ex, res}
 	return nil
+}
+
+// clean removes from an answer's trailers what its header must not have. Those
+// that are announced are known when the answer begins; others may come with its
+// end.
+func (ex *exchange) clean(res *http.Response) {
+	target.StripResponseTrailers(res.Trailer)
+	problem.Disown(res.Trailer)
+	ex.api.auth.Redact(res.Trailer, res.Request.URL)
 }
 
 // fail answers when there is no answer of the API to pass on.
