@@ -89,6 +89,9 @@ func checkAPIName(name string) error {
 }
 
 func (a *API) provision(name string) error {
+	if a == nil {
+		return errors.New("base_url is required")
+	}
 	if err := checkAPIName(name); err != nil {
 		return err
 	}
@@ -109,6 +112,9 @@ func (a *API) provision(name string) error {
 func (a *API) compile() error {
 	variables := make(map[string]template.Variable, len(a.Variables))
 	for name, v := range a.Variables {
+		if v == nil {
+			v = new(Variable)
+		}
 		variables[name] = template.Variable{Default: v.Default, Pattern: v.Pattern, MaxLength: v.MaxLength, Overridable: v.Overridable}
 	}
 	var err error
@@ -127,6 +133,9 @@ func (a *API) compileAuth() error {
 	}
 	schemes := make([]credential.Scheme, len(a.Auth))
 	for i, configured := range a.Auth {
+		if configured == nil {
+			return fmt.Errorf("auth %d is null", i+1)
+		}
 		var err error
 		if schemes[i], err = configured.scheme(); err != nil {
 			return fmt.Errorf("auth %s: %w", configured.Type, err)

@@ -47,6 +47,9 @@ func (h *Handler) provisionKeys() error {
 	repl := caddy.NewReplacer()
 	h.keys = make(map[[32]byte]string, len(h.APIKeys))
 	for i, k := range h.APIKeys {
+		if k == nil {
+			return fmt.Errorf("api_key %d is null", i+1)
+		}
 		value, err := secret.Resolve(repl, k.Secret)
 		if err != nil {
 			return fmt.Errorf("api_key %d: %w", i+1, err)
@@ -74,6 +77,9 @@ func (h *Handler) provisionKeys() error {
 }
 
 func (k *TokenKey) provision(repl *caddy.Replacer) error {
+	if k == nil {
+		return errors.New("public_key is required")
+	}
 	encoded, err := secret.Resolve(repl, k.PublicKey)
 	if err != nil {
 		return err

@@ -164,8 +164,11 @@ func (e *edge) send(request *http.Request) reply {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	got := reply{Response: res, text: string(text)}
-	_ = json.Unmarshal(text, &got.body)
+	return decoded(reply{Response: res, text: string(text)})
+}
+
+func decoded(got reply) reply {
+	_ = json.Unmarshal([]byte(got.text), &got.body)
 	return got
 }
 

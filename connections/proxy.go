@@ -75,7 +75,16 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, id, rest strin
 	ex.watch.Start(idleTimeout, cancel)
 	defer ex.watch.Stop()
 	defer ex.finish()
-	h.proxy.ServeHTTP(&ex.writer, r.WithContext(ctx))
+	h.proxy.ServeHTTP(&ex.writer, withoutUpgrade(r.WithContext(ctx)))
+}
+
+// withoutUpgrade has ReverseProxy not look at a protocol that is not switched to.
+func withoutUpgrade(r *http.Request) *http.Request {
+	if r.Header["Upgrade"] != nil {
+		r.Header = r.Header.Clone() // the access log has the other one
+		delete(r.Header, "Upgrade")
+	}
+	return r
 }
 
 // admit checks what can be known before the API is asked. Who is nobody, or not
