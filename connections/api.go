@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -91,6 +93,9 @@ func checkAPIName(name string) error {
 }
 
 func (a *API) provision(name string) error {
+	if a == nil {
+		return errors.New("base_url is required")
+	}
 	if err := checkAPIName(name); err != nil {
 		return err
 	}
@@ -111,6 +116,9 @@ func (a *API) provision(name string) error {
 func (a *API) compile() error {
 	variables := make(map[string]template.Variable, len(a.Variables))
 	for name, v := range a.Variables {
+		if v == nil {
+			v = new(Variable)
+		}
 		variables[name] = template.Variable{Default: v.Default, Pattern: v.Pattern, MaxLength: v.MaxLength, Overridable: v.Overridable}
 	}
 	var err error
@@ -129,6 +137,9 @@ func (a *API) compileAuth() error {
 	}
 	schemes := make([]credential.Scheme, len(a.Auth))
 	for i, configured := range a.Auth {
+		if configured == nil {
+			return fmt.Errorf("auth %d is null", i+1)
+		}
 		var err error
 		if schemes[i], err = configured.scheme(); err != nil {
 			return fmt.Errorf("auth %s: %w", configured.Type, err)
@@ -140,6 +151,19 @@ func (a *API) compileAuth() error {
 	}
 	a.withheld = a.auth.Headers()
 	return nil
+}
+
+// isExposed reports whether credentials go to the API in plain text, and not to this
+// machine.
+func (a *API) isExposed() bool {
+	if a.template.Scheme() == "https" {
+		return false
+	}
+	_, rest, _ := strings.Cut(a.BaseURL, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	host := (&url.URL{Host: authority}).Hostname()
+	addr, err := netip.ParseAddr(host)
+	return !(host == "localhost" || err == nil && addr.IsLoopback())
 }
 
 // limiter returns a new connection's, or nil.

@@ -47,6 +47,9 @@ func (h *Handler) provisionKeys() error {
 	repl := caddy.NewReplacer()
 	h.keys = make(map[[32]byte]string, len(h.APIKeys))
 	for i, k := range h.APIKeys {
+		if k == nil {
+			return fmt.Errorf("api_key %d is null", i+1)
+		}
 		value, err := secret.Resolve(repl, k.Secret)
 		if err != nil {
 			return fmt.Errorf("api_key %d: %w", i+1, err)
@@ -74,6 +77,9 @@ func (h *Handler) provisionKeys() error {
 }
 
 func (k *TokenKey) provision(repl *caddy.Replacer) error {
+	if k == nil {
+		return errors.New("public_key is required")
+	}
 	encoded, err := secret.Resolve(repl, k.PublicKey)
 	if err != nil {
 		return err
@@ -95,6 +101,9 @@ type principal struct {
 
 // identify returns who makes a request.
 func (h *Handler) identify(r *http.Request) (principal, error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return principal{}, errToken // others may read another one of them
+	}
 	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch credentials = strings.TrimSpace(credentials); {
 	case strings.EqualFold(scheme, "Bearer") && len(h.keys) > 0:
@@ -118,8 +127,9 @@ func (h *Handler) identify(r *http.Request) (principal, error) {
 // userOf returns the user whose token it is (RFC 7519).
 func (h *Handler) userOf(token string) (principal, error) {
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		if key := h.TokenKeys[claims.Issuer]; key != nil {
+	_, err := jwt.ParseWithClaims(token, &claims, func(signed *jwt.Token) (any, error) {
+		_, critical := signed.Header["crit"] // what must be understood is not (RFC 7515, section 4.1.11)
+		if key := h.TokenKeys[claims.Issuer]; key != nil && !critical {
 			return key.key, nil
 		}
 		return nil, errToken

@@ -53,6 +53,7 @@ type edge struct {
 	log     string
 	storage string
 	options string // of the app connector: its database
+	egress  string // and more of its egress
 }
 
 // eachDatabase runs a test on an edge with each kind of database.
@@ -117,6 +118,7 @@ func (e *edge) config(connections string) []byte {
 		%s
 		egress {
 			allow 127.0.0.1
+			%s
 		}
 	}
 }
@@ -130,7 +132,7 @@ http://%s {
 		respond "next" 299
 	}
 }
-`, e.admin, e.storage, e.log, e.options, e.addr, connections))
+`, e.admin, e.storage, e.log, e.options, e.egress, e.addr, connections))
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -185,8 +187,11 @@ func (e *edge) send(request *http.Request) reply {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	got := reply{Response: res, text: string(text)}
-	_ = json.Unmarshal(text, &got.body)
+	return decoded(reply{Response: res, text: string(text)})
+}
+
+func decoded(got reply) reply {
+	_ = json.Unmarshal([]byte(got.text), &got.body)
 	return got
 }
 

@@ -172,6 +172,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.APIs[name].provision(name); err != nil {
 			return fmt.Errorf("api %s: %w", name, err)
 		}
+		if h.APIs[name].isExposed() {
+			h.logger.Warn("credentials are sent to an API without TLS", zap.String("api", name))
+		}
 	}
 	app, err := datastore.Of(ctx)
 	if err != nil {

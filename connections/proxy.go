@@ -21,7 +21,7 @@ import (
 
 // idleTimeout is how long an API may be silent in the middle of a body, its own or
 // the client's.
-const idleTimeout = time.Minute
+var idleTimeout = time.Minute // tests shorten it
 
 // allowedMethods are those that are forwarded.
 const allowedMethods = "GET, POST, PUT, PATCH, DELETE"
@@ -76,7 +76,16 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, id, rest strin
 	ex.watch.Start(idleTimeout, cancel)
 	defer ex.watch.Stop()
 	defer ex.finish()
-	h.proxy.ServeHTTP(&ex.writer, r.WithContext(ctx))
+	h.proxy.ServeHTTP(&ex.writer, withoutUpgrade(r.WithContext(ctx)))
+}
+
+// withoutUpgrade has ReverseProxy not look at a protocol that is not switched to.
+func withoutUpgrade(r *http.Request) *http.Request {
+	if r.Header["Upgrade"] != nil {
+		r.Header = r.Header.Clone() // the access log has the other one
+		delete(r.Header, "Upgrade")
+	}
+	return r
 }
 
 // admit checks what can be known before the API is asked. Who is nobody, or not
@@ -152,12 +161,21 @@ func (ex *exchange) answered(res *http.Response) error {
 		return errSwitched
 	}
 	target.StripResponse(res.Header)
-	target.StripResponseTrailers(res.Trailer)
 	problem.Disown(res.Header)
-	ex.ready.redact(res.Header)
+	ex.api.auth.Redact(res.Header, res.Request.URL)
+	ex.clean(res)
 	ex.writer.begin(res)
-	res.Body = &answerBody{res.Body, &ex.watch}
+	res.Body = &answerBody{res.Body, ex, res}
 	return nil
+}
+
+// clean removes from an answer's trailers what its header must not have. Those
+// that are announced are known when the answer begins; others may come with its
+// end.
+func (ex *exchange) clean(res *http.Response) {
+	target.StripResponseTrailers(res.Trailer)
+	problem.Disown(res.Trailer)
+	ex.api.auth.Redact(res.Trailer, res.Request.URL)
 }
 
 // fail answers when there is no answer of the API to pass on.

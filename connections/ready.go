@@ -2,7 +2,6 @@ package connections
 
 import (
 	"crypto/sha256"
-	"net/http"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -74,9 +73,6 @@ func (r *ready) transport(all *clients) *egress.Transport {
 	}
 	return all.of(*r.certificate)
 }
-
-// redact removes credentials that stand in the URL from an answer's header.
-func (r *ready) redact(http.Header) {}
 
 // maxClients is how many client certificates have connections open.
 const maxClients = 256

@@ -1,6 +1,8 @@
 package connections
 
 import (
+	"context"
+	"errors"
 	"io"
 	"maps"
 	"mime"
@@ -8,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/f737063d/caddy-connector/internal/stall"
+	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
 // responseWriter stands between ReverseProxy and the client. Interim (1xx)
@@ -66,17 +68,28 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// errAnswerBody is what logs say where net/http quotes the API, which may echo a
+// credential.
+var errAnswerBody = errors.New("the answer's body is malformed")
+
 // answerBody is an API's body on its way to the client, under watch while the
 // API is to go on with it.
 type answerBody struct {
 	io.ReadCloser
-	watch *stall.Watch
+	exchange *exchange
+	answer   *http.Response
 }
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
-	b.watch.Resume()
+	b.exchange.watch.Resume()
 	n, err := b.ReadCloser.Read(p)
-	b.watch.Pause()
+	b.exchange.watch.Pause()
+	switch {
+	case err == io.EOF:
+		b.exchange.clean(b.answer)
+	case err != nil && proxyerror.Of(err) == "" && !errors.Is(err, context.Canceled):
+		err = errAnswerBody
+	}
 	return n, err
 }
