@@ -148,7 +148,9 @@ func (e *edge) do(user, method, path, body string, header ...string) reply {
 		name, value, _ := strings.Cut(line, ": ")
 		request.Header.Add(name, value)
 	}
-	return e.send(request)
+	got := e.send(request)
+	hold(e.t, got, body)
+	return got
 }
 
 func (e *edge) send(request *http.Request) reply {

@@ -3,6 +3,7 @@ package connections
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -51,6 +52,7 @@ var routes = []route{
 	{"/connectors/{connector}/connections/{connection}/test", map[string]operation{
 		http.MethodPost: {"test", bare((*call).test)},
 	}},
+	{openapiPath, read(operation{describe, (*call).showDocument})},
 }
 
 // read has HEAD do what GET does; net/http leaves out the body.
@@ -62,10 +64,11 @@ func read(get operation) map[string]operation {
 // segments that have a name in the route, or nil where it is not there.
 func find(path string) (found *route, params map[string]string) {
 	for i := range routes {
-		for _, pattern := range []string{routes[i].path, organisation + routes[i].path} {
-			if params, ok := routing.Match(pattern, path); ok {
-				return &routes[i], params
-			}
+		if params, ok := routing.Match(routes[i].path, path); ok {
+			return &routes[i], params
+		}
+		if params, ok := routing.Match(organisation+routes[i].path, path); ok && routes[i].path != openapiPath {
+			return &routes[i], params
 		}
 	}
 	return nil, nil
@@ -129,11 +132,16 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, to *route, para
 
 // run admits a call, and carries it out.
 func (c *call) run(asked operation) (_ *answer, err error) {
+	if asked.name == describe {
+		return asked.run(c)
+	}
 	if c.owner, err = c.handler.identify(c.request); err != nil {
 		return nil, err
 	}
-	if of, named := c.params["organisation"]; named && of != c.owner {
-		return nil, errOrganisation
+	if escaped, named := c.params["organisation"]; named {
+		if of, err := url.PathUnescape(escaped); err != nil || of != c.owner {
+			return nil, errOrganisation
+		}
 	}
 	if name, named := c.params["connector"]; named {
 		if c.api = c.handler.APIs[name]; c.api == nil {
