@@ -169,11 +169,18 @@ func (e *edge) do(user, method, path, body string, header ...string) reply {
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for _, line := range header {
-		name, value, _ := strings.Cut(line, ": ")
-		request.Header.Add(name, value)
+	for _, line := range header { // they replace what is there
+		name, _, _ := strings.Cut(line, ": ")
+		request.Header.Del(name)
 	}
-	return e.send(request)
+	for _, line := range header {
+		if name, value, _ := strings.Cut(line, ": "); value != "" {
+			request.Header.Add(name, value)
+		}
+	}
+	got := e.send(request)
+	hold(e.t, got, body)
+	return got
 }
 
 func (e *edge) send(request *http.Request) reply {

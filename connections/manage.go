@@ -18,7 +18,6 @@ import (
 	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
-	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
 // How many connections a page has.
@@ -139,12 +138,12 @@ func (c *call) update() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.read("id", "name", "variables", "credentials", "connectorId", "organisationId", "status", "reason", "errors", "createdAt", "updatedAt")
+	o, err := c.read(updateMembers...)
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := strictjson.Text(o["id"]); !ok || id != found.ID {
-		return nil, errID
+	if err := o.unchanged(c.api, found); err != nil {
+		return nil, err
 	}
 	var change vault.Change
 	name, err := o.name()
@@ -161,6 +160,9 @@ func (c *call) update() (*answer, error) {
 	}
 	return c.shown(c.handler.store.Update(c.request.Context(), c.owner, found.ID, 0, change))
 }
+
+// maxTries is how often a change is made again that met another one.
+const maxTries = 5
 
 func (c *call) updateCredential() (*answer, error) {
 	found, err := c.known()
@@ -183,30 +185,28 @@ func (c *call) updateCredential() (*answer, error) {
 	case err != nil:
 		return nil, err
 	case kept == nil:
-		return nil, errCredential
+		return nil, errNoCredential
 	}
-	status, err := c.statusWith(scheme)
-	if err != nil {
-		return nil, err
-	}
-	return c.shown(c.handler.store.SetSecrets(c.request.Context(), c.owner, found.ID, 0, scheme, kept, status))
-}
-
-// statusWith returns how the connection is once it has a credential for a scheme.
-func (c *call) statusWith(scheme int) (vault.Status, error) {
-	opened, err := c.handler.store.Load(c.request.Context(), c.id)
-	if errors.Is(err, vault.ErrUnreadable) {
-		return vault.Active, nil // if others are, too, that is told when it is used
-	}
-	if err != nil {
-		return "", err
-	}
-	for other := range c.api.Auth {
-		if other != scheme && opened.SecretVersion(other) == 0 {
-			return vault.Pending, nil
+	// the status says what other credentials there are, so they must still be those
+	for try := 1; ; try++ {
+		changed, err := c.handler.store.SetSecrets(c.request.Context(), c.owner, found.ID, found.Version, scheme, kept, c.api.statusWith(found, scheme))
+		if !errors.Is(err, vault.ErrStale) || try == maxTries {
+			return c.shown(changed, err)
+		}
+		if found, err = c.known(); err != nil {
+			return nil, err
 		}
 	}
-	return vault.Active, nil
+}
+
+// statusWith returns how a connection is once it has a credential for a scheme.
+func (a *API) statusWith(c *vault.Connection, scheme int) vault.Status {
+	for other := range a.Auth {
+		if other != scheme && c.SecretVersion(other) == 0 {
+			return vault.Pending
+		}
+	}
+	return vault.Active
 }
 
 func (c *call) delete() (*answer, error) {

@@ -4,6 +4,7 @@ package connections
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -26,6 +27,7 @@ import (
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/metrics"
+	"github.com/f737063d/caddy-connector/internal/pace"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 )
 
@@ -88,7 +90,7 @@ const (
 // `caddy_connections_requests_total` | `api`, `status` (`2xx`) | Requests to APIs, by class of the answer's status
 // `caddy_connections_upstream_duration_seconds` | `api` | Histogram of the time until the API's response header, retries included
 // `caddy_connections_retries_total` | `api` | Attempts after the first
-// `caddy_connections_api_requests_total` | `operation` (`list_connectors`, `get_connector`, `create`, `list`, `get`, `update`, `update_credential`, `delete`, `test`), `status` (`2xx`) | Requests to the API of connections, by class of the answer's status
+// `caddy_connections_api_requests_total` | `operation` (`list_connectors`, `get_connector`, `create`, `list`, `get`, `update`, `update_credential`, `delete`, `test`, `describe`), `status` (`2xx`) | Requests to the API of connections, by class of the answer's status
 // `caddy_connections_rejections_total` | `reason` | Requests that the edge answered itself; the reason is the `code` in the answer
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
@@ -135,7 +137,8 @@ type Handler struct {
 	transport  *egress.Transport // the guarded way out
 	refresher  *oauth.Refresher
 	clients    clients // those with client certificates
-	tests      pace
+	tests      *pace.Pace
+	document   json.RawMessage // what describes the API
 	buffers    bufferPool
 	proxy      *httputil.ReverseProxy
 	server     *caddyhttp.Server // nil where it is not known
@@ -159,6 +162,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := checkPrefix(h.Prefix); err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
+	h.tests = pace.New(testPace)
 	h.base = strings.TrimSuffix(h.Prefix, "/")
 	h.proxyPath, h.managePath = h.base+"/proxy/v1", h.base+"/connect/v1"
 	var err error
@@ -176,6 +180,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			h.logger.Warn("credentials are sent to an API without TLS", zap.String("api", name))
 		}
 	}
+	h.document = h.describe()
 	app, err := datastore.Of(ctx)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/connections/credential"
 	"github.com/f737063d/caddy-connector/connections/template"
+	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
@@ -126,6 +127,44 @@ func (a *API) credential(scheme int, sent json.RawMessage) ([]byte, error) {
 		return nil, errCredential
 	}
 	return read.Encode()
+}
+
+// updateMembers are those of a connection as it is shown, so that one can be sent
+// back with changes. What of them says how it is now is not read.
+var updateMembers = []string{
+	"id", "name", "variables", "credentials", "connectorId", "organisationId", "status", "reason", "errors", "createdAt", "updatedAt",
+}
+
+// unchanged checks what an update repeats and cannot change.
+func (o object) unchanged(api *API, c *vault.Connection) error {
+	if _, given := o["id"]; !given {
+		return errID
+	}
+	for member, is := range map[string]string{"id": c.ID, "connectorId": c.API, "organisationId": c.Owner} {
+		if encoded, given := o[member]; given {
+			if text, ok := strictjson.Text(encoded); !ok || text != is {
+				return errID
+			}
+		}
+	}
+	encoded, given := o["credentials"]
+	if !given {
+		return nil
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(encoded, &list) != nil || len(list) != len(api.Auth) {
+		return errImmutable
+	}
+	for i, each := range list {
+		repeated, err := strictjson.Object(each)
+		if err != nil || object(repeated).check([]string{"type"}) != nil {
+			return errImmutable
+		}
+		if text, _ := strictjson.Text(repeated["type"]); text != api.Auth[i].Type {
+			return errImmutable
+		}
+	}
+	return nil
 }
 
 // page reads which connections are asked for.

@@ -3,6 +3,7 @@ package connections
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -57,6 +58,7 @@ var routes = []route{
 	{"/connectors/{connector}/oauth2/initialise", map[string]operation{
 		http.MethodPost: {"initialise", (*call).initialise},
 	}},
+	{openapiPath, read(operation{describe, (*call).showDocument})},
 }
 
 // read has HEAD do what GET does; net/http leaves out the body.
@@ -68,10 +70,11 @@ func read(get operation) map[string]operation {
 // segments that have a name in the route, or nil where it is not there.
 func find(path string) (found *route, params map[string]string) {
 	for i := range routes {
-		for _, pattern := range []string{routes[i].path, organisation + routes[i].path} {
-			if params, ok := routing.Match(pattern, path); ok {
-				return &routes[i], params
-			}
+		if params, ok := routing.Match(routes[i].path, path); ok {
+			return &routes[i], params
+		}
+		if params, ok := routing.Match(organisation+routes[i].path, path); ok && routes[i].path != openapiPath {
+			return &routes[i], params
 		}
 	}
 	return nil, nil
@@ -136,13 +139,18 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, to *route, para
 
 // run admits a call, and carries it out.
 func (c *call) run(asked operation) (*answer, error) {
+	if asked.name == describe {
+		return asked.run(c)
+	}
 	who, err := c.handler.identify(c.request)
 	if err != nil {
 		return nil, err
 	}
 	c.owner, c.session = who.owner, who.session
-	if of, named := c.params["organisation"]; named && of != c.owner {
-		return nil, errOrganisation
+	if escaped, named := c.params["organisation"]; named {
+		if of, err := url.PathUnescape(escaped); err != nil || of != c.owner {
+			return nil, errOrganisation
+		}
 	}
 	if name, named := c.params["connector"]; named {
 		if c.api = c.handler.APIs[name]; c.api == nil {

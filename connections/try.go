@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,10 +17,11 @@ import (
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
-const (
-	testTimeout = 20 * time.Second
-	testPause   = time.Second // between two tests of a connection
-)
+// testPace is how long after a test of a connection the next may be made.
+const testPace = time.Second
+
+// testTimeout bounds the call of a test. Tests of this package shorten it.
+var testTimeout = 20 * time.Second
 
 // Stages are how far a test came.
 const (
@@ -29,7 +29,7 @@ const (
 	stageTarget      = "target"      // its variables give no URL
 	stageRefresh     = "refresh"     // the access token could not be refreshed
 	stageDNS         = "dns"
-	stageConnect     = "connect"
+	stageConnect     = "connect" // or the address is one that egress refuses
 	stageTLS         = "tls"
 	stageAuth        = "auth"   // the API does not know the credentials: 401
 	stageScope       = "scope"  // it does, but they do not suffice: 403
@@ -48,16 +48,21 @@ type testView struct {
 // test makes the call that tells whether a connection works, and keeps what it
 // finds.
 func (c *call) test() (*answer, error) {
-	if _, err := c.known(); err != nil {
+	tested, err := c.known()
+	if err != nil {
 		return nil, err
 	}
-	if !c.handler.tests.begin(c.id, time.Now()) {
+	if !c.handler.tests.Begin(c.id, time.Now()) {
 		return nil, errTestRate
 	}
 	ctx, cancel := context.WithTimeout(c.request.Context(), testTimeout)
 	defer cancel()
-	opened, err := c.handler.store.Find(ctx, c.id)
-	if err != nil && !errors.Is(err, vault.ErrUnreadable) {
+	// past the memory: what another node has just changed is what is to be tested
+	opened, err := c.handler.store.Load(ctx, c.id)
+	switch {
+	case err == nil:
+		tested = opened
+	case !errors.Is(err, vault.ErrUnreadable):
 		return nil, err
 	}
 	start := time.Now()
@@ -67,7 +72,8 @@ func (c *call) test() (*answer, error) {
 	if !result.OK {
 		found = append(found, result.Stage)
 	}
-	if _, err := c.handler.store.SetErrors(ctx, c.owner, c.id, 0, found); err != nil {
+	_, err = c.handler.store.SetErrors(c.request.Context(), c.owner, c.id, tested.Version, found)
+	if err != nil && !errors.Is(err, vault.ErrStale) { // what was tested is not what there is now
 		return nil, err
 	}
 	return &answer{status: http.StatusOK, body: result}, nil
@@ -188,34 +194,4 @@ func scopesAsked(h http.Header) (scopes []string) {
 // isScope reports whether a text can be a scope (RFC 6749, section 3.3).
 func isScope(text string) bool {
 	return len(text) <= maxName && strings.IndexFunc(text, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) < 0
-}
-
-// pace has tests of one connection begin not too often.
-type pace struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-// maxPaced bounds how many connections are remembered. When there are more, those
-// that may be tested again are forgotten.
-const maxPaced = 10_000
-
-func (p *pace) begin(id string, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.last[id]) < testPause {
-		return false
-	}
-	if p.last == nil {
-		p.last = make(map[string]time.Time)
-	}
-	if len(p.last) >= maxPaced {
-		for other, last := range p.last {
-			if now.Sub(last) >= testPause {
-				delete(p.last, other)
-			}
-		}
-	}
-	p.last[id] = now
-	return len(p.last) <= maxPaced
 }

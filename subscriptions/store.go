@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/pace"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
@@ -31,7 +32,7 @@ type Store struct {
 	engine   *delivery.Engine
 	notifier *notifier
 	replayer *replayer
-	tests    *pace
+	tests    *pace.Pace
 	batcher  *batcher
 
 	canceller *canceller
@@ -52,7 +53,7 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 		return nil, err
 	}
 	shared := engine.store
-	return &Store{db, engine.Engine, shared.notifier, engine.replayer, &engine.tests, shared.batcher, shared.canceller}, nil
+	return &Store{db, engine.Engine, shared.notifier, engine.replayer, engine.tests, shared.batcher, shared.canceller}, nil
 }
 
 // changed has the engine, and those of other nodes, look at a subscription anew.

@@ -15,7 +15,7 @@ import (
 
 // What is kept of a connection at most, in bytes.
 const (
-	maxText      = 512      // owner, API, name, reason
+	maxText      = 1 << 10  // owner, API, name, reason
 	maxVariables = 64 << 10 // encoded
 	maxErrors    = 16 << 10 // encoded
 	maxSecret    = 64 << 10 // each
