@@ -79,7 +79,10 @@ func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, 
 		saved, err = s.open(r)
 		return err
 	})
-	return saved, err
+	if err != nil {
+		return nil, err
+	}
+	return saved, nil
 }
 
 // MarkReauth says that the credential of that version is of no use any more: the user
