@@ -53,10 +53,10 @@ func (s *Store) Lease(ctx context.Context, id string, scheme int, version int64,
 }
 
 // Save stores the credential that the holder of a lease has got in exchange for the
-// one of that version, makes the connection Active and ends the lease. It is ErrStale if
-// the credential has another version, or somebody else has got the lease; for
-// AnyHolder, the latter does not count. A lease that has only ended is no reason to lose a
-// token. What it returns has the credentials.
+// one of that version, makes the connection Active if it was Pending or ReauthRequired,
+// and ends the lease. It is ErrStale if the credential has another version, or
+// somebody else has got the lease; for AnyHolder, the latter does not count. A lease that
+// has only ended is no reason to lose a token. What it returns has the credentials.
 func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, holder string, plain []byte) (*Connection, error) {
 	if scheme < 0 || scheme >= maxSchemes || len(plain) > maxSecret {
 		return nil, ErrTooLarge
@@ -71,23 +71,31 @@ func (s *Store) Save(ctx context.Context, id string, scheme int, version int64, 
 		if _, err := s.open(r); err != nil {
 			return err
 		}
-		r.Status, r.Reason = Active, ""
+		if r.Status == Pending || r.Status == ReauthRequired {
+			r.Status, r.Reason = Active, ""
+		}
 		return putSecret(ctx, tx, ring, r, scheme, version+1, plain)
 	}, func(r *record) (err error) {
 		saved, err = s.open(r)
 		return err
 	})
-	return saved, err
+	if err != nil {
+		return nil, err
+	}
+	return saved, nil
 }
 
 // MarkReauth says that the credential of that version is of no use any more: the user
-// must connect again. It ends the lease. Its errors are those of Save.
+// must connect again, if the connection is Active or Pending. It ends the lease. Its
+// errors are those of Save.
 func (s *Store) MarkReauth(ctx context.Context, id string, scheme int, version int64, holder, reason string) (*Connection, error) {
 	if len(reason) > maxText {
 		return nil, ErrTooLarge
 	}
 	return s.refresh(ctx, id, scheme, version, holder, func(_ context.Context, _ *datastore.Tx, r *record) error {
-		r.Status, r.Reason = ReauthRequired, reason
+		if r.Status == Active || r.Status == Pending {
+			r.Status, r.Reason = ReauthRequired, reason
+		}
 		return nil
 	}, nil)
 }

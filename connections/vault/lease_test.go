@@ -122,6 +122,22 @@ func reauth(d *database) {
 	}
 }
 
+// A refresh, or its failure, does not lift a status that has other reasons.
+func TestRefreshKeepsStatus(t *testing.T) { eachDatabase(t, keepsStatus) }
+
+func keepsStatus(d *database) {
+	n := d.node()
+	id := n.create("alice", "acme", "token-1").ID
+	_, err := n.SetSecrets(n.Context(), "alice", id, 0, 0, []byte("token-2"), "on_hold")
+	is(n, "on hold", err, nil)
+	_, err = n.MarkReauth(n.Context(), id, 0, 2, AnyHolder, "invalid_grant")
+	is(n, "given up", err, nil)
+	is(n, "saved", n.save(id, 2, AnyHolder, "token-3"), nil)
+	if c := n.find(id); c.Status != "on_hold" || c.Reason != "" || string(c.Secret(0)) != "token-3" {
+		n.Errorf("%v %s", c, c.Reason)
+	}
+}
+
 func TestRelease(t *testing.T) { eachDatabase(t, release) }
 
 func release(d *database) {
