@@ -50,6 +50,7 @@ type API struct {
 	auth     *credential.Auth
 	withheld header.Set // what callers cannot set, because the credentials do
 	budget   retry.Budget
+	limiters limiters
 	measured measured
 }
 
@@ -162,12 +163,12 @@ func (a *API) isExposed() bool {
 	return !(host == "localhost" || err == nil && addr.IsLoopback())
 }
 
-// limiter returns a new connection's, or nil.
-func (a *API) limiter() *rate.Limiter {
+// limiter returns a connection's, or nil.
+func (a *API) limiter(id string) *rate.Limiter {
 	if a.RateLimit == 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Limit(a.RateLimit), a.RateLimit)
+	return a.limiters.of(id, a.RateLimit)
 }
 
 func (t *TestRequest) provision() error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A connection makes no more requests than it may; others are their own.
@@ -12,7 +13,7 @@ func TestRateLimit(t *testing.T) {
 	a := newAPI(t, nil)
 	e := start(t, a.block("zendesk", "auth none\nrate_limit 2")+a.block("free", "auth none"))
 	id, other := e.connected("alice", "zendesk", named("a", "")), e.connected("alice", "zendesk", named("b", ""))
-	limited := 0
+	limited, began := 0, time.Now()
 	for range 20 {
 		got := e.call("alice", "GET", id, "/x", "")
 		if got.StatusCode != http.StatusTooManyRequests {
@@ -23,13 +24,46 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("%v", got.Header)
 		}
 	}
-	if seen := len(a.seen()); limited == 0 || seen != 20-limited {
-		t.Errorf("%d were limited, and the API was asked %d times", limited, seen)
+	seen, elapsed := len(a.seen()), time.Since(began)
+	if seen != 20-limited || float64(seen) > 2+1+2*elapsed.Seconds() {
+		t.Errorf("%d were limited in %v, and the API was asked %d times", limited, elapsed, seen)
 	}
 	e.call("alice", "GET", other, "/x", "").is(t, 200, "")
 	free := e.connected("alice", "free", named("a", ""))
 	for range 20 {
 		e.call("alice", "GET", free, "/x", "").is(t, 200, "")
+	}
+}
+
+// A change of the connection is no way around its limit, and what is remembered of
+// connections has a bound.
+func TestRateLimitOutlivesChanges(t *testing.T) {
+	a := newAPI(t, nil)
+	e := start(t, a.block("zendesk", "auth none\nrate_limit 3"))
+	id := e.connected("alice", "zendesk", named("a", ""))
+	began := time.Now()
+	for i := range 20 {
+		e.call("alice", "GET", id, "/x", "")
+		e.do("alice", "PUT", connect+"zendesk/connections/"+id, `{"id":"`+id+`","name":"`+fmt.Sprintf("a%d", i)+`"}`).is(t, 200, "")
+	}
+	if n, elapsed := len(a.seen()), time.Since(began); float64(n) > 3+1+3*elapsed.Seconds() {
+		t.Errorf("%d requests came in %v", n, elapsed)
+	}
+
+	var l limiters
+	busy := l.of("busy", 3)
+	busy.AllowN(time.Now(), 3)
+	for i := range maxLimiters + 5 {
+		l.of(fmt.Sprint(i), 3)
+	}
+	if len(l.by) > maxLimiters {
+		t.Errorf("%d are remembered", len(l.by))
+	}
+	for i := range maxLimiters {
+		l.of(fmt.Sprint(i), 3).AllowN(time.Now(), 3)
+	}
+	if l.of("new", 3); len(l.by) > maxLimiters {
+		t.Errorf("%d busy ones are remembered", len(l.by))
 	}
 }
 
