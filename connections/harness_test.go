@@ -227,14 +227,15 @@ type api struct {
 type asked struct {
 	*http.Request
 	body string
+	cut  error // why there is no more of it
 }
 
 func newAPI(t testing.TB, answer http.HandlerFunc) *api {
 	a := &api{answer: answer}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
 		a.mu.Lock()
-		a.asked = append(a.asked, asked{r, string(body)})
+		a.asked = append(a.asked, asked{r, string(body), err})
 		answer := a.answer
 		a.mu.Unlock()
 		if answer == nil {

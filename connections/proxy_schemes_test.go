@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
-	"strings"
 	"testing"
 )
 
@@ -79,16 +78,11 @@ func TestSignedBody(t *testing.T) {
 	id := e.connected("alice", "zendesk", named("a", `,"credentials":[{"type":"hmac","key":"s3cret-key"}]`))
 	for _, tc := range []struct{ size, status int }{{maxSigned, 200}, {maxSigned + 1, 413}} {
 		body := string(pattern(tc.size))
-		if got := e.call("alice", "POST", id, "/x", body); got.StatusCode != tc.status {
-			t.Errorf("%d bytes: %d", tc.size, got.StatusCode)
-		}
-		request, err := http.NewRequest("POST", "http://"+e.addr+proxied(id, "/x"), struct{ *strings.Reader }{strings.NewReader(body)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("X-User", "alice")
-		if got := e.send(request); got.StatusCode != tc.status {
-			t.Errorf("%d bytes, chunked: %d", tc.size, got.StatusCode)
+		for way, send := range map[string]func(string) ([]string, string){"known": known, "chunked": chunked} {
+			lines, sent := send(body)
+			if got := e.raw("POST", proxied(id, "/x"), lines, sent); got.StatusCode != tc.status {
+				t.Errorf("%d bytes, %s: %d", tc.size, way, got.StatusCode)
+			}
 		}
 	}
 	seen := a.seen()
