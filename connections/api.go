@@ -49,12 +49,13 @@ type API struct {
 	template *template.Template
 	target   *target.API
 	auth     *credential.Auth
-	oauth    *oauth.Client // nil: none of the schemes is oauth2
+	withheld header.Set // what callers cannot set, because the credentials do
+	budget   retry.Budget
+	limiters limiters
+	measured measured
 
-	oauthScheme int        // its index
-	withheld    header.Set // what callers cannot set, because the credentials do
-	budget      retry.Budget
-	measured    measured
+	oauth       *oauth.Client // nil: none of the schemes is oauth2
+	oauthScheme int           // its index
 }
 
 // Variable is a part of the base URL that differs between users.
@@ -166,12 +167,12 @@ func (a *API) isExposed() bool {
 	return !(host == "localhost" || err == nil && addr.IsLoopback())
 }
 
-// limiter returns a new connection's, or nil.
-func (a *API) limiter() *rate.Limiter {
+// limiter returns a connection's, or nil.
+func (a *API) limiter(id string) *rate.Limiter {
 	if a.RateLimit == 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Limit(a.RateLimit), a.RateLimit)
+	return a.limiters.of(id, a.RateLimit)
 }
 
 func (t *TestRequest) provision() error {

@@ -136,7 +136,12 @@ func (h *Handler) unmarshalTokenKey(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&issuer, &k.PublicKey) {
 		return d.ArgErr()
 	}
-	if h.TokenKeys[issuer] != nil {
+	switch {
+	case issuer == "":
+		return d.Err("the issuer is empty")
+	case k.PublicKey == "":
+		return d.Err("the public key is empty")
+	case h.TokenKeys[issuer] != nil:
 		return d.Errf("duplicate token_key '%s'", issuer)
 	}
 	if h.TokenKeys == nil {

@@ -100,10 +100,10 @@ func (a *API) unmarshalAuth(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	s := &Scheme{Type: args[0]}
-	switch {
-	case (s.Type == "api_key" || s.Type == "hmac") && len(args) == 3:
+	switch placed := s.Type == "api_key" || s.Type == "hmac"; {
+	case placed && len(args) == 3:
 		s.In, s.Name = args[1], args[2]
-	case len(args) != 1:
+	case placed || len(args) != 1:
 		return d.ArgErr()
 	}
 	a.Auth = append(a.Auth, s)

@@ -69,6 +69,9 @@ func (h *Handler) provisionKeys() error {
 		}
 	}
 	for _, issuer := range slices.Sorted(maps.Keys(h.TokenKeys)) {
+		if issuer == "" {
+			return errors.New("token_key: the issuer is empty")
+		}
 		if err := h.TokenKeys[issuer].provision(repl); err != nil {
 			return fmt.Errorf("token_key %s: %w", issuer, err)
 		}

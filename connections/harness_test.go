@@ -47,7 +47,7 @@ var client = &http.Client{
 // edge is the Caddy under test. Caddy is a singleton of its process, so no test
 // is parallel.
 type edge struct {
-	t       *testing.T
+	t       testing.TB
 	addr    string
 	admin   string
 	log     string
@@ -66,7 +66,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, e *edge)) {
 	})
 }
 
-func prepare(t *testing.T) *edge {
+func prepare(t testing.TB) *edge {
 	t.Helper()
 	dir := t.TempDir()
 	return &edge{
@@ -144,7 +144,7 @@ func adapt(caddyfile string) ([]byte, error) {
 	return config, err
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	return porttest.Free(t, porttest.Connections)
 }
@@ -203,7 +203,7 @@ func decoded(got reply) reply {
 }
 
 // is checks an answer's status and, for errors, its code.
-func (r reply) is(t *testing.T, status int, code string) {
+func (r reply) is(t testing.TB, status int, code string) {
 	t.Helper()
 	if r.StatusCode != status {
 		t.Fatalf("status %d, want %d %s: %s", r.StatusCode, status, code, r.text)
@@ -257,14 +257,15 @@ type api struct {
 type asked struct {
 	*http.Request
 	body string
+	cut  error // why there is no more of it
 }
 
-func newAPI(t *testing.T, answer http.HandlerFunc) *api {
+func newAPI(t testing.TB, answer http.HandlerFunc) *api {
 	a := &api{answer: answer}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
 		a.mu.Lock()
-		a.asked = append(a.asked, asked{r, string(body)})
+		a.asked = append(a.asked, asked{r, string(body), err})
 		answer := a.answer
 		a.mu.Unlock()
 		if answer == nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ func (e *edge) raw(method, target string, lines []string, body string) reply {
 	for _, line := range lines {
 		fmt.Fprintf(conn, "%s\r\n", line)
 	}
-	fmt.Fprintf(conn, "\r\n%s", body)
+	// a body that is refused is not read to its end
+	go func() { _, _ = io.WriteString(conn, "\r\n"+body) }()
 	reader := bufio.NewReader(conn)
 	res, err := http.ReadResponse(reader, &http.Request{Method: method})
 	if err == nil && res.StatusCode == http.StatusContinue {
@@ -49,6 +51,15 @@ func (e *edge) dial() net.Conn {
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	return conn
+}
+
+// known and chunked are the ways in which a body is sent.
+func known(body string) (lines []string, sent string) {
+	return []string{"Content-Length: " + strconv.Itoa(len(body))}, body
+}
+
+func chunked(body string) (lines []string, sent string) {
+	return []string{"Transfer-Encoding: chunked"}, fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 }
 
 func proxied(id, rest string) string { return "/api/proxy/v1/" + id + rest }

@@ -110,8 +110,8 @@ func TestBodyIsByteExact(t *testing.T) {
 	if got := a.one(t); got.ContentLength != 0 || got.Header["Transfer-Encoding"] != nil {
 		t.Errorf("%d %v", got.ContentLength, got.Header)
 	}
-	chunked := []string{"Transfer-Encoding: chunked", "Trailer: X-Announced, Authorization"}
-	e.raw("POST", proxied(id, "/x"), chunked, "5\r\nhello\r\n3;x=y\r\n\x00\r\n\r\n0\r\nX-Announced: 1\r\nAuthorization: 1\r\nX-Other: 1\r\n\r\n").is(t, http.StatusOK, "")
+	trailing := []string{"Transfer-Encoding: chunked", "Trailer: X-Announced, Authorization"}
+	e.raw("POST", proxied(id, "/x"), trailing, "5\r\nhello\r\n3;x=y\r\n\x00\r\n\r\n0\r\nX-Announced: 1\r\nAuthorization: 1\r\nX-Other: 1\r\n\r\n").is(t, http.StatusOK, "")
 	if got := a.one(t); got.body != "hello\x00\r\n" || got.ContentLength != -1 || len(got.Trailer) > 0 || got.Header["Trailer"] != nil {
 		t.Errorf("%q %d %v %v", got.body, got.ContentLength, got.Trailer, got.Header)
 	}
@@ -120,7 +120,7 @@ func TestBodyIsByteExact(t *testing.T) {
 		t.Errorf("%d %s", got.StatusCode, got.text)
 	}
 	for _, got := range a.seen() {
-		if got.body == "hello" {
+		if got.cut == nil {
 			t.Error("a part of a body passed for the whole")
 		}
 	}

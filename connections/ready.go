@@ -34,7 +34,7 @@ func (a *API) ready(c *vault.Connection) (*ready, error) {
 }
 
 func (a *API) prepare(c *vault.Connection) *ready {
-	made := &ready{api: a, limiter: a.limiter()}
+	made := &ready{api: a, limiter: a.limiter(c.ID)}
 	switch {
 	case c.Status == vault.ReauthRequired:
 		made.err = errReauth
