@@ -141,12 +141,12 @@ func (e *edge) do(user, method, path, body string, header ...string) reply {
 	if user != "" {
 		request.Header.Set("X-User", user)
 	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		request.Header.Add(name, value)
+	}
+	if body != "" && request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	got := e.send(request)
 	hold(e.t, got, body)

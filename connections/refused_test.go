@@ -100,7 +100,7 @@ func TestRefused(t *testing.T) {
 		"unknown connector":   {"GET", connect + "other", "", 404, "connector_unknown", nil},
 		"of no connector":     {"POST", connect + "other/connections", `{"name":"x"}`, 404, "connector_unknown", nil},
 		"of no organisation":  {"GET", "/api/connect/v1/o/bob/connectors", "", 404, "organisation_unknown", nil},
-		"unescaped otherwise": {"GET", "/api/connect/v1/o/%61lic%25/connectors", "", 404, "organisation_unknown", nil},
+		"broken escape": {"GET", "/api/connect/v1/o/%61lic%25/connectors", "", 404, "organisation_unknown", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e.do("alice", test.method, test.path, test.body, test.header...).is(t, test.status, test.code)
