@@ -68,13 +68,13 @@ func TestConfigChanges(t *testing.T) {
 			t.Errorf("%v, want %v", result, stage)
 		}
 	}
-	for _, auth := range []string{"auth basic", "auth bearer\nauth basic"} {
+	for _, auth := range []string{"auth basic", "auth bearer\nauth api_key header X-Key"} {
 		e.load(a.block("crm", auth))
 		e.call("alice", "GET", id, "/x", "").is(t, http.StatusFailedDependency, "credentials_outdated")
 		test("credentials")
 	}
 	// with the second scheme's credential it is whole again
-	got := e.do("alice", "PUT", at("crm", id)+"/credentials/1", `{"type":"basic","username":"u","password":"p"}`)
+	got := e.do("alice", "PUT", at("crm", id)+"/credentials/1", `{"type":"api_key","value":"k"}`)
 	if got.is(t, http.StatusOK, ""); got.member("status") != "active" {
 		t.Errorf("status %s", got.text)
 	}
