@@ -107,7 +107,7 @@ func TestOtherCallers(t *testing.T) {
 		e.do(owner, "GET", one, "").is(t, http.StatusOK, "") // it is the site's user of that name
 		e.do("bob", "GET", one, "").is(t, http.StatusNotFound, "connection_unknown")
 		e.do("", "GET", one, "", token("bob")).is(t, http.StatusNotFound, "connection_unknown")
-		e.do("", "POST", one+"/test", "", as).is(t, http.StatusOK, "")
+		e.do("", "POST", one+"/test", "", as, "Origin: https://app.example").is(t, http.StatusOK, "") // a page that has it
 		if asked := a.one(t); asked.Header.Get("Authorization") != "" || asked.Header.Get("X-Key") != "s3cret-key" {
 			t.Errorf("the test has %v", asked.Header)
 		}

@@ -96,6 +96,7 @@ func TestRefused(t *testing.T) {
 		"both":          {"GET", varied + "?before=" + id + "&after=" + id, "", 400, "cursor_invalid", nil},
 
 		"test of a page":     {"POST", one + "/test", "", 403, "cross_origin", []string{"Sec-Fetch-Site: cross-site"}},
+		"test with Basic":    {"POST", one + "/test", "", 403, "cross_origin", []string{"Origin: https://evil.example", "Authorization: Basic YTpi"}},
 		"test of another":    {"POST", one + "/test", "", 403, "cross_origin", []string{"Origin: https://evil.example"}},
 		"unknown connector":  {"GET", connect + "other", "", 404, "connector_unknown", nil},
 		"of no connector":    {"POST", connect + "other/connections", `{"name":"x"}`, 404, "connector_unknown", nil},
