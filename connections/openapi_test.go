@@ -2,6 +2,7 @@ package connections
 
 import (
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func describedAs(path string, got reply) string {
 
 // hold fails the test if an answer is not one that the document has. What was
 // passed on to the next handler is somebody else's.
-func hold(t *testing.T, got reply, sent string) {
+func hold(t testing.TB, got reply, sent string) {
 	t.Helper()
 	asked := got.Request
 	path, _, _ := strings.Cut(asked.URL.EscapedPath(), "?")
@@ -97,6 +98,46 @@ func TestDocumentOfAConfig(t *testing.T) {
 		got.is(t, http.StatusOK, "")
 		if servers := got.body["servers"]; !reflect.DeepEqual(servers, []any{jsonObject{"url": want}}) {
 			t.Errorf("servers: %v, want %s", servers, want)
+		}
+	}
+}
+
+// Every code, stage, member and status that the document has is in the reference,
+// too.
+func TestReference(t *testing.T) {
+	reference, err := os.ReadFile("../docs/connections.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	add := func(values any) {
+		list, _ := values.([]any)
+		for _, word := range list {
+			words = append(words, word.(string))
+		}
+	}
+	for name := range specified().At("components", "responses").Value.(jsonObject) {
+		schema := specified().At("components", "responses", name, "content", "application/problem+json", "schema").Value.(jsonObject)
+		code := schema["properties"].(jsonObject)["code"].(jsonObject)
+		add(code["enum"])
+		if only, ok := code["const"]; ok {
+			add([]any{only})
+		}
+	}
+	schemas := specified().At("components", "schemas").Value.(jsonObject)
+	add(schemas["Stage"].(jsonObject)["enum"])
+	add(schemas["Status"].(jsonObject)["enum"])
+	for _, name := range []string{"Connection", "Page", "TestResult", "Connector"} {
+		for member := range schemas[name].(jsonObject)["properties"].(jsonObject) {
+			words = append(words, member)
+		}
+	}
+	if len(words) < 70 {
+		t.Fatalf("%d words", len(words))
+	}
+	for _, word := range words {
+		if !strings.Contains(string(reference), "`"+word+"`") && !strings.Contains(string(reference), `"`+word+`"`) {
+			t.Errorf("the reference lacks %s", word)
 		}
 	}
 }

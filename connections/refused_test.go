@@ -95,12 +95,13 @@ func TestRefused(t *testing.T) {
 		"before":        {"GET", varied + "?before=" + strings.ToLower(id), "", 400, "cursor_invalid", nil},
 		"both":          {"GET", varied + "?before=" + id + "&after=" + id, "", 400, "cursor_invalid", nil},
 
-		"test of a page":      {"POST", one + "/test", "", 403, "cross_origin", []string{"Sec-Fetch-Site: cross-site"}},
-		"test of another":     {"POST", one + "/test", "", 403, "cross_origin", []string{"Origin: https://evil.example"}},
-		"unknown connector":   {"GET", connect + "other", "", 404, "connector_unknown", nil},
-		"of no connector":     {"POST", connect + "other/connections", `{"name":"x"}`, 404, "connector_unknown", nil},
-		"of no organisation":  {"GET", "/api/connect/v1/o/bob/connectors", "", 404, "organisation_unknown", nil},
-		"unescaped otherwise": {"GET", "/api/connect/v1/o/%61lic%25/connectors", "", 404, "organisation_unknown", nil},
+		"test of a page":     {"POST", one + "/test", "", 403, "cross_origin", []string{"Sec-Fetch-Site: cross-site"}},
+		"test with Basic":    {"POST", one + "/test", "", 403, "cross_origin", []string{"Origin: https://evil.example", "Authorization: Basic YTpi"}},
+		"test of another":    {"POST", one + "/test", "", 403, "cross_origin", []string{"Origin: https://evil.example"}},
+		"unknown connector":  {"GET", connect + "other", "", 404, "connector_unknown", nil},
+		"of no connector":    {"POST", connect + "other/connections", `{"name":"x"}`, 404, "connector_unknown", nil},
+		"of no organisation": {"GET", "/api/connect/v1/o/bob/connectors", "", 404, "organisation_unknown", nil},
+		"broken escape":      {"GET", "/api/connect/v1/o/%61lic%25/connectors", "", 404, "organisation_unknown", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e.do("alice", test.method, test.path, test.body, test.header...).is(t, test.status, test.code)

@@ -87,6 +87,12 @@ func (o object) variables(of *template.Template) (map[string]string, error) {
 		}
 		variables[name] = value
 	}
+	// what they make of the URL together; one that is missing may still come
+	if _, err := of.Expand(variables, nil); err != nil {
+		if wrong, ok := errors.AsType[*template.Refusal](err); ok && wrong.Code == template.CodeInvalid {
+			return nil, err
+		}
+	}
 	return variables, nil
 }
 

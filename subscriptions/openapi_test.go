@@ -47,7 +47,7 @@ func TestDocumentOfAConfig(t *testing.T) {
 	got.is(t, http.StatusOK, "")
 	checkOpenAPI(t, []byte(got.text))
 	schemas := got.body["components"].(jsonObject)["schemas"].(jsonObject)
-	types := []any{"delivery.exhausted", "project.archive", "subscription.disabled", "subscription.ended", "subscription.failing", "subscription.recovered", "task.create"}
+	types := []any{"connection.created", "connection.deleted", "connection.reauth_required", "connection.recovered", "delivery.exhausted", "project.archive", "subscription.disabled", "subscription.ended", "subscription.failing", "subscription.recovered", "task.create"}
 	for name, want := range map[string][]any{"EventType": types, "ResourceType": {"project"}} {
 		if enum := schemas[name].(jsonObject)["enum"]; !reflect.DeepEqual(enum, want) {
 			t.Errorf("%s: %v, want %v", name, enum, want)

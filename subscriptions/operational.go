@@ -14,11 +14,16 @@ import (
 )
 
 // operationalTypes are the types of the events that the edge itself has to tell
-// the owner of a subscription. Who wants them subscribes to the resource type
-// `subscription`, with the id of a subscription of theirs, or `*` for all.
-var operationalTypes = map[string]*EventType{
-	exhaustedType: {}, failingType: {}, recoveredType: {}, disabledType: {}, endedType: {},
+// owners, by the type of the resource. Who wants those of subscriptions subscribes
+// to the resource type `subscription`, with the id of a subscription of theirs, or
+// `*` for all; those of connections are published by the package that keeps them.
+var operationalTypes = map[string]map[string]*EventType{
+	reservedResource:   {exhaustedType: {}, failingType: {}, recoveredType: {}, disabledType: {}, endedType: {}},
+	connectionResource: {"connection.created": {}, "connection.deleted": {}, "connection.reauth_required": {}, "connection.recovered": {}},
 }
+
+// isReserved reports whether events of a resource of the type are the edge's own.
+func isReserved(resourceType string) bool { return operationalTypes[resourceType] != nil }
 
 const (
 	exhaustedType = "delivery.exhausted"
@@ -84,7 +89,7 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eve
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // it was deleted
 		return nil
-	case err != nil || kind == reservedResource:
+	case err != nil || isReserved(kind):
 		return err
 	}
 	encoded, _ := json.Marshal(data(target)) // texts and numbers always encode
@@ -109,8 +114,8 @@ func (a *announcements) settle(engine *delivery.Engine, committed bool) {
 
 // catalogueOf returns the types of events that a resource of a type has.
 func (h *Handler) catalogueOf(resourceType string) map[string]*EventType {
-	if resourceType == reservedResource {
-		return operationalTypes
+	if own := operationalTypes[resourceType]; own != nil {
+		return own
 	}
 	return h.EventTypes
 }

@@ -46,7 +46,7 @@ type interest [3]string
 // subscriptions to all resources of their kind.
 func (e Event) interests() []interest {
 	wanted := []interest{{e.ResourceID, e.AccountID, e.ResourceType}}
-	if e.ResourceType == reservedResource {
+	if isReserved(e.ResourceType) {
 		wanted = append(wanted, interest{allResources, e.AccountID, e.ResourceType})
 	}
 	return wanted
@@ -66,7 +66,7 @@ func findCandidatesOf(from, number string) string {
 	return "SELECT " + number + ", s.id, s.events, s.ordered, coalesce(s.rate_limit, 0), coalesce(s.filter, '') FROM " + from + ` AS s
 		ON s.resource_id = k.value ->> 0
 		WHERE s.status <> 'ended' AND (k.value ->> 1 = '' OR s.owner = k.value ->> 1) AND (s.expires_at IS NULL OR s.expires_at > $2)
-			AND (s.resource_type = k.value ->> 2 OR k.value ->> 2 = '' AND s.resource_type <> '` + reservedResource + `')`
+			AND (s.resource_type = k.value ->> 2 OR k.value ->> 2 = '' AND s.resource_type NOT IN ('` + reservedResource + `', '` + connectionResource + `'))`
 }
 
 // candidate is a subscription to the resource of an event.

@@ -77,7 +77,8 @@ func (s *Store) Delete(ctx context.Context, owner, id string) error {
 		return ErrUnknown
 	}
 	err := s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) error {
-		if _, err := owned(ctx, tx, owner, id, 0); err != nil {
+		r, err := owned(ctx, tx, owner, id, 0)
+		if err != nil {
 			return err
 		}
 		for _, statement := range []string{
@@ -87,6 +88,9 @@ func (s *Store) Delete(ctx context.Context, owner, id string) error {
 			if _, err := tx.Exec(ctx, statement, id); err != nil {
 				return err
 			}
+		}
+		if err := announce(ctx, tx, deletedEvent, &r.Connection); err != nil {
+			return err
 		}
 		return tell(ctx, tx, id, deleted)
 	})
@@ -111,10 +115,11 @@ func (s *Store) change(ctx context.Context, owner, id string, version int64,
 		if err != nil {
 			return nil, err
 		}
+		was := r.Status
 		if differs, err := apply(ctx, tx, r); err != nil || !differs {
 			return r, err
 		}
-		return s.put(ctx, tx, r)
+		return s.put(ctx, tx, r, was)
 	})
 }
 
@@ -137,8 +142,8 @@ func (s *Store) write(ctx context.Context, id string, f func(context.Context, *d
 }
 
 // put writes what of a connection can change, with its next version, and returns it
-// anew.
-func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record) (*record, error) {
+// anew. Its status was another one before, or the same.
+func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record, was Status) (*record, error) {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return nil, err
@@ -151,6 +156,9 @@ func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record) (*record, 
 		return nil, err
 	}
 	if err := tell(ctx, tx, r.ID, r.Version+1); err != nil {
+		return nil, err
+	}
+	if err := announceStatus(ctx, tx, was, &r.Connection); err != nil {
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, selectByID, r.ID)

@@ -99,8 +99,10 @@ func (s *Store) Create(ctx context.Context, n New, limit int) (*Connection, erro
 				return err
 			}
 		}
-		made, err = lock(ctx, tx, id)
-		return err
+		if made, err = lock(ctx, tx, id); err != nil {
+			return err
+		}
+		return announce(ctx, tx, createdEvent, &made.Connection)
 	})
 	if err != nil {
 		return nil, err
