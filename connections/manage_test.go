@@ -198,8 +198,13 @@ func TestAtTheSameTime(t *testing.T) {
 			put := func(scheme, credential string) func() reply {
 				return func() reply { return e.do("alice", "PUT", placeOf("two", id)+"/credentials/"+scheme, credential) }
 			}
+			pending := e.do("alice", "GET", placeOf("two", id), "")
+			if !strings.Contains(pending.text, `"status":"pending","credentials":[{"type":"api_key","missing":true},{"type":"basic","missing":true}]`) {
+				t.Errorf("without credentials: %s", pending.text)
+			}
+			e.do("alice", "PUT", placeOf("two", id), pending.text).is(t, http.StatusOK, "")
 			together(put("0", `{"type":"api_key","value":"k"}`), put("1", `{"type":"basic","username":"u"}`))
-			if got := e.do("alice", "GET", placeOf("two", id), ""); got.member("status") != "active" {
+			if got := e.do("alice", "GET", placeOf("two", id), ""); !strings.Contains(got.text, `"status":"active","credentials":[{"type":"api_key"},{"type":"basic"}]`) {
 				t.Errorf("with both credentials: %s", got.text)
 			}
 			e.do("alice", "DELETE", placeOf("two", id), "").is(t, http.StatusNoContent, "")

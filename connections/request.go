@@ -163,7 +163,7 @@ func (o object) unchanged(api *API, c *vault.Connection) error {
 	}
 	for i, each := range list {
 		repeated, err := strictjson.Object(each)
-		if err != nil || object(repeated).check([]string{"type"}) != nil {
+		if err != nil || object(repeated).check([]string{"type", "missing"}) != nil {
 			return errImmutable
 		}
 		if text, _ := strictjson.Text(repeated["type"]); text != api.Auth[i].Type {

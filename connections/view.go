@@ -24,13 +24,14 @@ func viewVariables(variables map[string]string) []variableView {
 
 // credentialView is a scheme of a connection's API. No answer has a credential.
 type credentialView struct {
-	Type string `json:"type"`
+	Type    string `json:"type"`
+	Missing bool   `json:"missing,omitempty"`
 }
 
-func (a *API) viewSchemes() []credentialView {
+func (a *API) viewCredentials(c *vault.Connection) []credentialView {
 	shown := make([]credentialView, len(a.Auth))
 	for i, s := range a.Auth {
-		shown[i].Type = s.Type
+		shown[i] = credentialView{s.Type, c.SecretVersion(i) == 0}
 	}
 	return shown
 }
@@ -53,7 +54,7 @@ type connectionView struct {
 func (a *API) view(c *vault.Connection) connectionView {
 	shown := connectionView{
 		ID: c.ID, Name: c.Name, ConnectorID: c.API, OrganisationID: c.Owner, Status: c.Status, Reason: c.Reason,
-		Credentials: a.viewSchemes(), Variables: viewVariables(c.Variables), CreatedAt: written(c.CreatedAt), UpdatedAt: written(c.UpdatedAt),
+		Credentials: a.viewCredentials(c), Variables: viewVariables(c.Variables), CreatedAt: written(c.CreatedAt), UpdatedAt: written(c.UpdatedAt),
 	}
 	if c.Errors != nil {
 		shown.Errors = &c.Errors
