@@ -21,7 +21,8 @@ import (
 
 // API is a third-party API. Versori calls it a connector.
 type API struct {
-	// Where the API is: an absolute https URL. Parts that differ between users are
+	// Where the API is: an absolute https URL. One with http is warned of, because
+	// credentials go there in plain text, unless it is this machine's. Parts that differ between users are
 	// variables, such as `{{subdomain}}`, in the host or the path. No value of a
 	// variable leaves the part of the URL that it stands in.
 	BaseURL string `json:"base_url"`
