@@ -142,7 +142,7 @@ func TestCaddyfileErrorsOfConnections(t *testing.T) {
 		{in + base + "variable v {\noverridable\noverridable\n}\n}\n}", "duplicate subdirective 'overridable', at Caddyfile:7"},
 		{in + "base_url https://a.example/{{v}}\nauth none\nvariable v {\npattern (\n}\n}\n}", "pattern"},
 		{in + base + "auth\n}\n}", "after 'auth', at Caddyfile:5"},
-		{in + base + "auth digest\n}\n}", "'digest' is not none, api_key, basic, bearer, hmac or certificate, at Caddyfile:5"},
+		{in + base + "auth digest\n}\n}", "'digest' is not none, api_key, basic, bearer, oauth2, hmac or certificate, at Caddyfile:5"},
 		{in + base + "auth basic x\n}\n}", "at Caddyfile:5"},
 		{in + base + "auth none {\nx\n}\n}\n}", "'auth' takes no block, at Caddyfile:6"},
 		{in + base + "auth api_key\n}\n}", "after 'api_key', at Caddyfile:5"},
