@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -10,11 +9,8 @@ import (
 	"time"
 
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/stall"
 )
-
-// errStalled ends a request whose upstream neither takes the next piece of the
-// body nor answers.
-var errStalled = errors.New("the upstream takes no more of the body")
 
 // requestBody is the client's body on its way to the upstream: bounded, with
 // its trailers, and under watch. Requests without a body need none, because
@@ -26,8 +22,8 @@ type requestBody struct {
 	trailer  http.Header   // of the outbound request
 	withheld header.Set
 	max      int64
-	left     int64 // of a body of known length without trailers; else negative
-	watch    watch
+	left     int64                 // of a body of known length without trailers; else negative
+	watch    stall.Watch           // response_header_timeout begins only when the whole body is written
 	failure  atomic.Pointer[error] // why the client's body could not be read
 	closed   atomic.Bool           // by the transport, which has given up
 }
@@ -35,7 +31,7 @@ type requestBody struct {
 func (ex *exchange) newRequestBody(cancel context.CancelCauseFunc) *requestBody {
 	h := ex.handler
 	b := &requestBody{inbound: ex.inbound, withheld: h.withheld, max: h.MaxBody}
-	b.watch.start(time.Duration(h.transport.ResponseHeaderTimeout), cancel)
+	b.watch.Start(time.Duration(h.transport.ResponseHeaderTimeout), cancel)
 	return b
 }
 
@@ -69,7 +65,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		// have answered, and the handler returned: nobody may read on.
 		return 0, io.EOF
 	}
-	b.watch.pause() // what the client does now is not the upstream's fault
+	b.watch.Pause() // what the client does now is not the upstream's fault
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left == 0 && err == nil {
 		err = io.EOF
@@ -80,7 +76,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	case err != nil && !b.closed.Load():
 		b.failure.CompareAndSwap(nil, &err)
 	}
-	b.watch.resume()
+	b.watch.Resume()
 	return n, err
 }
 
@@ -106,7 +102,7 @@ func (b *requestBody) copyTrailers() {
 // answered ends the watch; the body may go on, as in gRPC streams.
 func (b *requestBody) answered() {
 	if b != nil {
-		b.watch.stop()
+		b.watch.Stop()
 	}
 }
 
@@ -119,48 +115,4 @@ func (b *requestBody) failed() error {
 		return *err
 	}
 	return nil
-}
-
-// watch cancels a request when the upstream is silent for too long.
-// response_header_timeout begins only when the whole body is written, so
-// an upstream that stops reading would hold the request forever.
-type watch struct {
-	timer   *time.Timer
-	timeout time.Duration
-	began   time.Time
-	since   atomic.Int64 // when the upstream's turn began, after began; 0 in the client's
-	over    atomic.Bool
-	cancel  context.CancelCauseFunc
-}
-
-func (w *watch) start(timeout time.Duration, cancel context.CancelCauseFunc) {
-	w.timeout, w.cancel, w.began = timeout, cancel, time.Now()
-	w.resume()
-	w.timer = time.AfterFunc(time.Hour, w.check)
-	w.timer.Reset(timeout) // only now may check find the timer
-}
-
-// check is all that the timer does: Reads only note the time, and don't set it.
-func (w *watch) check() {
-	if w.over.Load() {
-		return
-	}
-	left := w.timeout
-	if since := w.since.Load(); since != 0 {
-		left -= time.Since(w.began) - time.Duration(since)
-	}
-	if left <= 0 {
-		w.cancel(errStalled)
-		return
-	}
-	w.timer.Reset(left)
-}
-
-func (w *watch) pause() { w.since.Store(0) }
-
-func (w *watch) resume() { w.since.Store(int64(max(1, time.Since(w.began)))) }
-
-func (w *watch) stop() {
-	w.over.Store(true)
-	w.timer.Stop()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
+	"github.com/f737063d/caddy-connector/internal/stall"
 )
 
 // What the edge answers itself. The codes are part of the interface.
@@ -99,8 +100,8 @@ type failure struct {
 // whose text is known to hold no bytes of the upstream's answer, which may echo
 // the secret, are logged as they are.
 func (ex *exchange) classify(ctx context.Context, err error) failure {
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return failure{errAnswerTimeout, errStalled.Error()}
+	if errors.Is(context.Cause(ctx), stall.Err) {
+		return failure{errAnswerTimeout, stall.Err.Error()}
 	}
 	if clientErr := ex.body.failed(); clientErr != nil {
 		return failure{problem.OfBody(ex.inbound.Context(), clientErr), "reading the request body"}

@@ -62,7 +62,7 @@ func (ex *exchange) serve(w http.ResponseWriter, rest string) error {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		ex.body = ex.newRequestBody(cancel)
-		defer ex.body.watch.stop()
+		defer ex.body.watch.Stop()
 		r = r.WithContext(ctx)
 	}
 

@@ -6,6 +6,8 @@ import (
 	_ "github.com/f737063d/caddy-connector/anychannel"
 	_ "github.com/f737063d/caddy-connector/anychannel/receiver"
 	_ "github.com/f737063d/caddy-connector/cardkit/cardkitcmd"
+	_ "github.com/f737063d/caddy-connector/connections"
+	_ "github.com/f737063d/caddy-connector/connections/connectionscmd"
 	_ "github.com/f737063d/caddy-connector/datastore"
 	_ "github.com/f737063d/caddy-connector/datastore/datastorecmd"
 	_ "github.com/f737063d/caddy-connector/proxyauth"

@@ -1,9 +1,7 @@
 package anychannel
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/jsonanswer"
 	"github.com/f737063d/caddy-connector/internal/problem"
 )
 
@@ -124,20 +123,7 @@ func (a *adminAPI) refused(w http.ResponseWriter, r *http.Request, err error) *a
 
 // write sends a.
 func (a *adminAnswer) write(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if a.body == nil {
-		w.WriteHeader(a.status)
-		return
-	}
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(a.body) // what is in answers always encodes
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(body.Bytes()) // the client is gone where this fails
+	jsonanswer.Write(w, a.status, a.body)
 }
 
 // Interface guards

@@ -100,7 +100,14 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx *Tx) err
 	if ctx.Value(inWrite{}) != nil {
 		return errNested
 	}
-	return db.store.outcome(db.store.write(context.WithValue(ctx, inWrite{}, true), f))
+	var told settlements
+	err := db.store.outcome(db.store.write(context.WithValue(ctx, inWrite{}, true), func(ctx context.Context, tx *Tx) error {
+		told.settle(false) // of a transaction that was rolled back
+		tx.db, tx.told = db, &told
+		return f(ctx, tx)
+	}))
+	told.settle(err == nil)
+	return err
 }
 
 // inWrite marks the context of a function that writes.

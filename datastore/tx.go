@@ -29,6 +29,9 @@ type Tx struct {
 	on      querier
 	rows    []*sql.Rows // that the function asked for
 	failed  error
+
+	db   *DB
+	told *settlements
 }
 
 // Dialect returns the kind of the database.

@@ -105,6 +105,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"subscriptions {\nmax_body x" + rest + "}", "max_body 'x' is not a size above zero"},
 		{"subscriptions {\nallow_http on" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nresource subscription" + rest + "}", "this name is reserved"},
+		{"subscriptions {\nresource connection" + rest + "}", "this name is reserved"},
 		{"subscriptions {\nsignature hub" + rest + "}", "wrong argument count"},
 		{"subscriptions {\nsignature {\nother\n}" + rest + "}", "unrecognized subdirective 'other'"},
 		{"subscriptions {\nsignature {\nhub\nhub\n}" + rest + "}", "duplicate subdirective 'hub'"},

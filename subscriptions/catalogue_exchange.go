@@ -26,8 +26,8 @@ type typeView struct {
 func (ex *exchange) listTypes() (*answer, error) {
 	list := struct {
 		Data []typeView `json:"data"`
-	}{Data: make([]typeView, 0, len(ex.handler.EventTypes)+len(operationalTypes))}
-	for _, resourceType := range []string{"", reservedResource} { // the platform's, and the edge's own
+	}{Data: make([]typeView, 0, len(ex.handler.EventTypes))}
+	for _, resourceType := range []string{"", connectionResource, reservedResource} { // the platform's, and the edge's own
 		types := ex.handler.catalogueOf(resourceType)
 		for _, name := range slices.Sorted(maps.Keys(types)) {
 			declared := types[name]
@@ -43,7 +43,7 @@ func (ex *exchange) showSample() (*answer, error) {
 	example := Event{ID: sampleEvent, Type: ex.params["type"], ResourceID: sampleResource}
 	declared := ex.handler.EventTypes[example.Type]
 	if declared == nil {
-		declared, example.ResourceType = operationalTypes[example.Type], reservedResource
+		declared, example.ResourceType = operationalType(example.Type)
 	}
 	if declared == nil {
 		return nil, errTypeUnknown

@@ -166,10 +166,12 @@ func TestTheCatalogueOfSeveralHandlers(t *testing.T) {
 	e.do("app", "POST", "/events", `{"type":"task.update","resource_id":"p1","data":{"c":1}}`).is(t, http.StatusAccepted, "")
 	e.do("app", "POST", "/events", `{"type":"task.delete","resource_id":"p1","data":{}}`).is(t, http.StatusUnprocessableEntity, "event_type_unknown")
 	// each shows its own
-	if got := e.do("alice", "GET", "/c/event_types", ""); len(got.body["data"].([]any)) != 1+len(operationalTypes) {
+	if got := e.do("alice", "GET", "/c/event_types", ""); len(got.body["data"].([]any)) != 1+ownTypes {
 		t.Errorf("types: %s", got.text)
 	}
 }
+
+var ownTypes = len(subscriptionTypes) + len(connectionTypes)
 
 func TestEventTypes(t *testing.T) {
 	sample := writeFile(t, ` {"title": "Mow", "count": 3}`)
@@ -186,17 +188,18 @@ func TestEventTypes(t *testing.T) {
 		map[string]any{"type": "task.create", "description": "A task was created", "schema": schema, "sample": data},
 	}}
 	listed, _ := got.body["data"].([]any)
-	platforms := len(listed) - len(operationalTypes)
+	platforms := len(listed) - ownTypes
 	if platforms < 0 || !reflect.DeepEqual(listed[:platforms], want["data"]) {
 		t.Fatalf("types: %s", got.text)
 	}
 	for _, one := range listed[platforms:] { // of the edge itself
 		one := one.(map[string]any)
-		if eventType, _ := one["type"].(string); operationalTypes[eventType] == nil || one["resource_type"] != "subscription" || one["description"] == "" {
+		declared, resourceType := operationalType(one["type"].(string))
+		if declared == nil || one["resource_type"] != resourceType || one["description"] == "" {
 			t.Errorf("type %v", one)
 		}
 		shown := e.do("alice", "GET", "/events/"+one["type"].(string)+"/sample", "")
-		if shown.is(t, http.StatusOK, ""); !strings.Contains(shown.text, `"resource_type":"subscription"`) || !strings.Contains(shown.text, sampleSubscription) {
+		if shown.is(t, http.StatusOK, ""); !strings.Contains(shown.text, `"resource_type":"`+resourceType+`"`) || !strings.Contains(shown.text, string(declared.sample)) {
 			t.Errorf("sample %s", shown.text)
 		}
 	}

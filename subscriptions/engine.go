@@ -14,6 +14,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/egress"
+	"github.com/f737063d/caddy-connector/internal/pace"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
@@ -31,7 +32,7 @@ type sharedEngine struct {
 	store    *Store // that of the engine itself
 	replayer *replayer
 	pruner   *pruner
-	tests    pace
+	tests    *pace.Pace
 	owners   ownerPace
 	turns    turns
 	client   *currentTransport
@@ -75,7 +76,7 @@ func newSharedEngine(db *datastore.DB, logger *zap.Logger) *sharedEngine {
 	})
 	return &sharedEngine{
 		Engine: store.engine, store: store, leases: leases, client: client, log: log,
-		replayer: newReplayer(store), pruner: &pruner{db: db, logger: logger},
+		replayer: newReplayer(store), pruner: &pruner{db: db, logger: logger}, tests: pace.New(testPace),
 	}
 }
 

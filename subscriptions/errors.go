@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
@@ -47,8 +48,7 @@ var (
 	errNoUser    = refuse(http.StatusUnauthorized, "user_missing", requestDenied, "The request has no authenticated user.")
 	errUser      = refuse(http.StatusForbidden, "user_invalid", requestDenied, "The user's id is not 1 to 255 visible ASCII characters.")
 	errOrigin    = refuse(http.StatusForbidden, "cross_origin", requestDenied, "The request comes from another site.")
-	errMediaType = refuse(http.StatusUnsupportedMediaType, "media_type_unsupported", requestError, "The body must be JSON in UTF-8, sent as such and not compressed.")
-	errBody      = refuse(http.StatusBadRequest, "body_invalid", requestError, "The body is not a JSON object in UTF-8, with each member once.")
+	errMediaType = &refusal{jsonbody.ErrMediaType}
 	errNotReady  = refuse(http.StatusServiceUnavailable, "not_ready", internalError, "The database is not ready.")
 	errInternal  = refuse(http.StatusInternalServerError, "internal", internalError, "The request could not be carried out.")
 

@@ -165,7 +165,7 @@ func (e *edge) do(user, method, path, body string, header ...string) reply {
 	}
 	got := reply{Response: res, text: string(text)}
 	_ = json.Unmarshal(text, &got.body)
-	specified().hold(e.t, got, body)
+	hold(e.t, got, body)
 	return got
 }
 

@@ -51,7 +51,7 @@ func candidatesAreFoundByAnIndex(t *testing.T, e *edge, _ string) {
 	e.crowd("p2", 5000)
 	e.write("UPDATE connector_subscriptions SET owner = id, resource_id = id WHERE owner = 'crowd-p2'")
 	e.write("ANALYZE")
-	plan := e.explain(findOperational, "alice", "sub_1", int64(1), int64(maxTold))
+	plan := e.explain(findOperational, "alice", "sub_1", int64(1), int64(maxTold), "subscription")
 	if !strings.Contains(plan, "connector_subscriptions_owner") {
 		t.Errorf("an owner's subscriptions to the edge's events are found thus:\n%s", plan)
 	}

@@ -30,7 +30,10 @@ type jsonObject = map[string]any
 func (h *Handler) describe() json.RawMessage {
 	document := decodeDocument()
 	schemas := document["components"].(jsonObject)["schemas"].(jsonObject)
-	types := slices.AppendSeq(slices.Collect(maps.Keys(h.EventTypes)), maps.Keys(operationalTypes))
+	types := slices.Collect(maps.Keys(h.EventTypes))
+	for _, own := range operationalTypes {
+		types = slices.AppendSeq(types, maps.Keys(own))
+	}
 	slices.Sort(types)
 	schemas["EventType"].(jsonObject)["enum"] = slices.Compact(types)
 	schemas["ResourceType"].(jsonObject)["enum"] = slices.Sorted(maps.Keys(h.Resources))

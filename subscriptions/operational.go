@@ -14,9 +14,12 @@ import (
 )
 
 // operationalTypes are the types of the events that the edge itself has to tell
-// the owner of a subscription. Who wants them subscribes to the resource type
-// `subscription`, with the id of a subscription of theirs, or `*` for all.
-var operationalTypes = map[string]*EventType{
+// owners, by the type of the resource. Who wants those of subscriptions subscribes
+// to the resource type `subscription`, with the id of a subscription of theirs, or
+// `*` for all; those of connections are published by the package that keeps them.
+var operationalTypes = map[string]map[string]*EventType{reservedResource: subscriptionTypes, connectionResource: connectionTypes}
+
+var subscriptionTypes = map[string]*EventType{
 	exhaustedType: {
 		Description: "A delivery was given up: it was tried until it was too old",
 		sample: encodeData(exhaustedData{
@@ -49,6 +52,33 @@ var operationalTypes = map[string]*EventType{
 	},
 }
 
+var connectionTypes = map[string]*EventType{
+	"connection.created":         {Description: "A connection to an API was made", sample: connectionSample("active", "")},
+	"connection.deleted":         {Description: "A connection to an API was deleted", sample: connectionSample("active", "")},
+	"connection.reauth_required": {Description: "The user must connect to an API again", sample: connectionSample("reauth_required", "invalid_grant")},
+	"connection.recovered":       {Description: "The user has connected to an API again", sample: connectionSample("active", "")},
+}
+
+func connectionSample(status, reason string) json.RawMessage {
+	return encodeData(struct {
+		ConnectionID string `json:"connection_id"`
+		ConnectorID  string `json:"connector_id"`
+		Name         string `json:"name"`
+		Status       string `json:"status"`
+		Reason       string `json:"reason,omitempty"`
+	}{"00000000000000000000000000", "crm", "mine", status, reason})
+}
+
+// operationalType returns one of those types, and the type of its resource, or nil.
+func operationalType(name string) (declared *EventType, resourceType string) {
+	for resourceType, types := range operationalTypes {
+		if types[name] != nil {
+			return types[name], resourceType
+		}
+	}
+	return nil, ""
+}
+
 // What samples of them have.
 const (
 	sampleSubscription = "sub_00000000000000000000000000"
@@ -61,6 +91,9 @@ func encodeData(data any) json.RawMessage {
 	encoded, _ := json.Marshal(data) // texts and numbers always encode
 	return encoded
 }
+
+// isReserved reports whether events of a resource of the type are the edge's own.
+func isReserved(resourceType string) bool { return operationalTypes[resourceType] != nil }
 
 const (
 	exhaustedType = "delivery.exhausted"
@@ -126,7 +159,7 @@ func (a *announcements) add(ctx context.Context, tx *datastore.Tx, s *Store, eve
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // it was deleted
 		return nil
-	case err != nil || kind == reservedResource:
+	case err != nil || isReserved(kind):
 		return err
 	}
 	p := &publication{event: Event{
@@ -151,13 +184,13 @@ const maxTold = 100
 // findOperational does not let the database look for resources: `*` is that of
 // the subscriptions of all owners, and an owner has a bounded number of them.
 const findOperational = "SELECT " + candidateColumns + ` FROM connector_subscriptions AS s
-	WHERE s.owner = $1 AND s.resource_id || '' IN ($2, '` + allResources + `') AND s.resource_type = '` + reservedResource + `'
+	WHERE s.owner = $1 AND s.resource_id || '' IN ($2, '` + allResources + `') AND s.resource_type = $5
 		AND s.status <> 'ended' AND (s.expires_at IS NULL OR s.expires_at > $3)
 	ORDER BY s.id LIMIT $4`
 
 // operationalFanOut finds the owner's subscriptions to such an event.
 func operationalFanOut(ctx context.Context, tx *datastore.Tx, event Event) (*fanOut, error) {
-	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()), maxTold)
+	rows, err := tx.Query(ctx, findOperational, event.AccountID, event.ResourceID, micros(time.Now()), maxTold, event.ResourceType)
 	found, err := datastore.Collect(rows, err, func(row datastore.Scanner) (candidate, error) { return scanCandidate(row) })
 	return &fanOut{numbers: map[interest]int{event.interest(): 0}, found: [][]candidate{found}, complete: 1}, err
 }
@@ -172,8 +205,8 @@ func (a *announcements) settle(engine *delivery.Engine, committed bool) {
 
 // catalogueOf returns the types of events that a resource of a type has.
 func (h *Handler) catalogueOf(resourceType string) map[string]*EventType {
-	if resourceType == reservedResource {
-		return operationalTypes
+	if own := operationalTypes[resourceType]; own != nil {
+		return own
 	}
 	return h.EventTypes
 }

@@ -92,7 +92,7 @@ func (p *Publisher) fromCloudEvent(found cloudevents.Event, err error) (Event, *
 		return event, errEventType
 	case event.ResourceType != "" && !resourceName.MatchString(event.ResourceType):
 		return event, errEventResource
-	case event.ResourceType == reservedResource:
+	case isReserved(event.ResourceType):
 		return event, errEventReserved
 	case !validIdentifier(event.ResourceID):
 		return event, errCloudEventSubject

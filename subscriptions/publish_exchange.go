@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/problem"
 )
 
@@ -38,7 +39,7 @@ func (pub *publishing) run(w http.ResponseWriter) (*answer, error) {
 	if err := checkUser(pub.user); err != nil {
 		return nil, err
 	}
-	kind := mediaType(r)
+	kind := jsonbody.MediaType(r)
 	if kind != jsonType && kind != linesType && !isCloudEvents(r, kind) {
 		return nil, errMediaType
 	}

@@ -93,7 +93,7 @@ func (p *Publisher) parseEvent(o object) (event Event, wrong *refusal) {
 		if event.ResourceType, ok = text(given); !ok || !resourceName.MatchString(event.ResourceType) {
 			return event, errEventResource
 		}
-		if event.ResourceType == reservedResource {
+		if isReserved(event.ResourceType) {
 			return event, errEventReserved
 		}
 	}

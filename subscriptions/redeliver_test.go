@@ -1,7 +1,6 @@
 package subscriptions
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -189,16 +188,4 @@ func testPushEnables(t *testing.T, e *edge, _ string) {
 	}
 	e.write("UPDATE connector_subscriptions SET status = 'ended' WHERE id = $1", sub)
 	e.do("alice", "POST", path+"/test", "").is(t, http.StatusConflict, "subscription_ended")
-}
-
-func TestPace(t *testing.T) {
-	p, now := new(pace), time.Now()
-	for i := range 100 {
-		if !p.begin(fmt.Sprint(i), now) || p.begin(fmt.Sprint(i), now.Add(testPace-1)) {
-			t.Fatal("not once")
-		}
-	}
-	if !p.begin("1", now.Add(testPace)) || len(p.last) != 1 {
-		t.Errorf("%d are remembered", len(p.last))
-	}
 }

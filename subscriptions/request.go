@@ -3,13 +3,12 @@ package subscriptions
 import (
 	"bytes"
 	"encoding/json"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/f737063d/caddy-connector/internal/problem"
+	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
@@ -21,16 +20,9 @@ type object map[string]json.RawMessage
 
 // readObject reads a request's body, which is one JSON object.
 func readObject(r *http.Request, limit int64) (object, error) {
-	if mediaType(r) != "application/json" {
-		return nil, errMediaType
-	}
-	body, broken := problem.ReadBody(r, limit)
+	o, broken := jsonbody.Object(r, limit)
 	if broken != nil {
 		return nil, &refusal{broken}
-	}
-	o, ok := parseObject(body)
-	if !ok {
-		return nil, errBody
 	}
 	return o, nil
 }
@@ -44,22 +36,6 @@ func parseObject(encoded []byte) (object, bool) {
 func isObject(encoded []byte) bool {
 	trimmed := bytes.TrimLeft(encoded, " \t\r\n")
 	return len(trimmed) > 0 && trimmed[0] == '{'
-}
-
-// mediaType returns the type of a request's body, or "" if it is one that nobody
-// reads. It is also what keeps a foreign page's form from posting here.
-func mediaType(r *http.Request) string {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return ""
-	}
-	found, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
-		return ""
-	}
-	return found
 }
 
 // get returns the first of these members that is there and not null.

@@ -73,11 +73,12 @@ type Resource struct {
 	transport http.RoundTripper
 }
 
-// reservedResource is the type of the events that the edge itself has to tell,
-// and allResources the id that stands for all of its kind.
+// reservedResource and connectionResource are the types of the events that the edge
+// itself has to tell, and allResources the id that stands for all of their kind.
 const (
-	reservedResource = "subscription"
-	allResources     = "*"
+	reservedResource   = "subscription"
+	connectionResource = "connection"
+	allResources       = "*"
 )
 
 // Defaults of Resource's fields.
@@ -99,7 +100,7 @@ func checkName(name string) error {
 	if !resourceName.MatchString(name) {
 		return fmt.Errorf("resource '%s': a name has 1 to 64 letters, digits, '_', '.' and '-'", name)
 	}
-	if name == reservedResource {
+	if isReserved(name) {
 		return fmt.Errorf("resource '%s': this name is reserved", name)
 	}
 	return nil

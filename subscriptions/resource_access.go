@@ -38,8 +38,11 @@ func (ex *exchange) mayChange(s *subscription, c change) error {
 // maySee checks that the user sees a resource. Nobody sees one of a type that is
 // no longer in the config.
 func (ex *exchange) maySee(resourceType, id string) error {
-	if resourceType == reservedResource {
+	switch resourceType {
+	case reservedResource:
 		return ex.mayWatch(id)
+	case connectionResource:
+		return nil // only their owner is told of them
 	}
 	resource := ex.handler.Resources[resourceType]
 	if resource == nil {
@@ -63,7 +66,7 @@ func (ex *exchange) maySee(resourceType, id string) error {
 // theirs, before its events are shown, or sent because the user wants it. Those
 // that the edge itself has to tell are about what is the user's own.
 func (ex *exchange) mayReceive(s *subscription) error {
-	if s.resourceType == reservedResource {
+	if isReserved(s.resourceType) {
 		return nil
 	}
 	return ex.maySee(s.resourceType, s.resourceID)

@@ -1,17 +1,16 @@
 package subscriptions
 
 import (
-	"bytes"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
 
 	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/jsonanswer"
+	"github.com/f737063d/caddy-connector/internal/routing"
 )
 
 // How many subscriptions a page has.
@@ -79,45 +78,11 @@ func find(path, prefix string) (found *route, params map[string]string) {
 		return nil, nil
 	}
 	for i := range routes {
-		if params, ok := routes[i].match(rest); ok {
+		if params, ok := routing.Match(routes[i].path, rest); ok {
 			return &routes[i], params
 		}
 	}
 	return nil, nil
-}
-
-func (to *route) match(path string) (params map[string]string, ok bool) {
-	wanted := to.path
-	for wanted != "" {
-		var want, have string
-		want, wanted = segment(wanted)
-		if have, path = segment(path); have == "" {
-			return nil, false
-		}
-		if name, isParam := strings.CutPrefix(want, "/{"); isParam {
-			if have == "/" {
-				return nil, false
-			}
-			if params == nil {
-				params = make(map[string]string, 2)
-			}
-			params[strings.TrimSuffix(name, "}")] = have[1:]
-		} else if have != want {
-			return nil, false
-		}
-	}
-	return params, path == ""
-}
-
-// segment splits a path behind its first segment, which keeps its slash.
-func segment(path string) (first, rest string) {
-	if path == "" || path[0] != '/' {
-		return "", path
-	}
-	if end := strings.IndexByte(path[1:], '/'); end >= 0 {
-		return path[:end+1], path[end+1:]
-	}
-	return path, ""
 }
 
 // crossOrigin finds requests that a page of another site has a browser make.
@@ -196,26 +161,13 @@ func checkUser(id string) error {
 // write sends a.
 func (a *answer) write(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
 	if a.location != "" {
 		h.Set("Location", a.location)
 	}
 	if a.next != "" {
 		h.Set("Link", "<"+a.next+`>; rel="next"`)
 	}
-	if a.body == nil {
-		w.WriteHeader(a.status)
-		return
-	}
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(a.body) // what is in answers always encodes
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(a.status)
-	_, _ = w.Write(body.Bytes()) // the client is gone where this fails
+	jsonanswer.Write(w, a.status, a.body)
 }
 
 // placeholder looks up the placeholder in Handler's documentation.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/internal/pace"
 	"github.com/f737063d/caddy-connector/subscriptions/delivery"
 )
 
@@ -31,7 +32,7 @@ type Store struct {
 	engine   *delivery.Engine
 	notifier *notifier
 	replayer *replayer
-	tests    *pace
+	tests    *pace.Pace
 	owners   *ownerPace
 	turns    *turns // of handshakes
 	batcher  *batcher
@@ -55,7 +56,7 @@ func openStore(ctx caddy.Context, logger *zap.Logger) (*Store, error) {
 	}
 	shared := engine.store
 	return &Store{
-		db: db, engine: engine.Engine, notifier: shared.notifier, replayer: engine.replayer, tests: &engine.tests,
+		db: db, engine: engine.Engine, notifier: shared.notifier, replayer: engine.replayer, tests: engine.tests,
 		owners: &engine.owners, turns: &engine.turns, batcher: shared.batcher, canceller: shared.canceller,
 	}, nil
 }

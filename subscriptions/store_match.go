@@ -65,7 +65,7 @@ func candidatesFrom(from, number string) string {
 	return "SELECT " + number + ", " + candidateColumns + " FROM " + from + ` AS s
 		ON s.resource_id = k.value ->> 0
 		WHERE s.status <> 'ended' AND (k.value ->> 1 = '' OR s.owner = k.value ->> 1) AND (s.expires_at IS NULL OR s.expires_at > $2)
-			AND (s.resource_type = k.value ->> 2 OR k.value ->> 2 = '' AND s.resource_type <> '` + reservedResource + `')`
+			AND (s.resource_type = k.value ->> 2 OR k.value ->> 2 = '' AND s.resource_type NOT IN ('` + reservedResource + `', '` + connectionResource + `'))`
 }
 
 // querier is a database, or a transaction in it.

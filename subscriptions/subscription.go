@@ -170,7 +170,7 @@ func (h *Handler) resourceType(given json.RawMessage) (string, bool) {
 		}
 	}
 	name, ok := text(given)
-	return name, ok && (h.Resources[name] != nil || name == reservedResource)
+	return name, ok && (h.Resources[name] != nil || isReserved(name))
 }
 
 // parseEvents reads the types and wildcards that a body names.

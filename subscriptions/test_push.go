@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -42,7 +41,7 @@ func (ex *exchange) test() (*answer, error) {
 	if err := ex.mayReceive(of); err != nil {
 		return nil, err
 	}
-	if !store.tests.begin(of.id, time.Now()) {
+	if !store.tests.Begin(of.id, time.Now()) {
 		return nil, errTestRate
 	}
 	if !store.owners.allow(ex.owner, time.Now()) {
@@ -84,7 +83,7 @@ func (ex *exchange) readTestType() (string, error) {
 		return "", nil
 	}
 	eventType, ok := text(given)
-	if !ok || ex.handler.EventTypes[eventType] == nil && operationalTypes[eventType] == nil {
+	if own, _ := operationalType(eventType); !ok || ex.handler.EventTypes[eventType] == nil && own == nil {
 		return "", errTestType
 	}
 	return eventType, nil
@@ -114,30 +113,3 @@ func (h *Handler) testMessage(of *subscription, eventType string, now time.Time)
 
 // testPace is how long after a test of a subscription the next may be made.
 const testPace = time.Second
-
-// pace remembers which subscriptions have just been tested.
-type pace struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-// begin reports whether a subscription may be tested. Those whose last test is
-// long ago are forgotten, so that no more are remembered than are tested in the
-// time.
-func (p *pace) begin(subscription string, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.last[subscription]) < testPace {
-		return false
-	}
-	for id, at := range p.last {
-		if now.Sub(at) >= testPace {
-			delete(p.last, id)
-		}
-	}
-	if p.last == nil {
-		p.last = make(map[string]time.Time)
-	}
-	p.last[subscription] = now
-	return true
-}

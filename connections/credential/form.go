@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
@@ -112,17 +113,17 @@ func (m *members) textOrNone(name string, limit int) string {
 	return text
 }
 
-// second takes a Unix time in seconds, or 0 where there is none.
-func (m *members) second(name string) int64 {
+// second takes a Unix time in seconds, or the zero time where there is none.
+func (m *members) second(name string) time.Time {
 	encoded, ok := m.take(name)
 	if !ok {
-		return 0
+		return time.Time{}
 	}
 	seconds, err := strconv.ParseInt(string(encoded), 10, 64)
 	if err != nil || seconds <= 0 || seconds > math.MaxInt32*64 {
 		m.fail(name, "is not a Unix time in seconds")
 	}
-	return seconds
+	return time.Unix(seconds, 0)
 }
 
 func (m *members) end() error {

@@ -11,10 +11,11 @@ import (
 // maxAsked bounds what an answer can ask for: it is more than any request waits.
 const maxAsked = time.Hour
 
-// retryAfter reads how long the API wants to be left alone (RFC 9110, section
-// 10.2.3): seconds, or a date, by the API's clock if it tells the time.
-func retryAfter(o Outcome) (wait time.Duration, ok bool) {
-	values := o.Header["Retry-After"]
+// After reads how long a server wants to be left alone (RFC 9110, section
+// 10.2.3): seconds, or a date, by the server's clock if its answer tells the
+// time. It is an hour at most.
+func After(header http.Header, now time.Time) (wait time.Duration, ok bool) {
+	values := header["Retry-After"]
 	if len(values) == 0 {
 		return 0, false
 	}
@@ -27,8 +28,7 @@ func retryAfter(o Outcome) (wait time.Duration, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	now := o.Now
-	if theirs, err := http.ParseTime(o.Header.Get("Date")); err == nil {
+	if theirs, err := http.ParseTime(header.Get("Date")); err == nil {
 		now = theirs
 	}
 	return min(max(date.Sub(now), 0), maxAsked), true

@@ -60,7 +60,7 @@ func Decide(r Request, o Outcome, chance float64) (wait time.Duration, again boo
 		return 0, false
 	}
 	wait = minDelay + time.Duration(chance*float64(maxDelays[o.Retries]-minDelay))
-	asked, ok := retryAfter(o)
+	asked, ok := After(o.Header, o.Now)
 	switch {
 	case ok:
 		// not all at the same time; but who asks for none gets none

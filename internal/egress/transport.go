@@ -80,23 +80,41 @@ func newTransport(dialer *net.Dialer, roots *x509.CertPool) *Transport {
 // released when that is read to its end or closed. Who streams, or switches
 // protocols, sets a deadline of their own.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := check(req.URL); err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
-		return nil, err
-	}
 	if _, ok := req.Context().Deadline(); ok {
-		return t.base.RoundTrip(req)
+		return t.Stream(req)
 	}
 	ctx, release := context.WithTimeout(req.Context(), totalTimeout)
-	res, err := t.base.RoundTrip(req.WithContext(ctx))
+	res, err := t.Stream(req.WithContext(ctx))
 	if err != nil {
 		release()
 		return nil, err
 	}
 	res.Body = &timedBody{res.Body, release}
 	return res, nil
+}
+
+// Stream is RoundTrip for who bounds the time of both bodies by other means than
+// a deadline.
+func (t *Transport) Stream(req *http.Request) (*http.Response, error) {
+	if err := check(req.URL); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	return t.base.RoundTrip(req)
+}
+
+// ForClient returns a Transport with connections of its own, which a client
+// certificate is for. It dials what t does. The roots are those that sign for its
+// destinations, or nil for t's.
+func (t *Transport) ForClient(certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error), roots *x509.CertPool) *Transport {
+	own := &Transport{base: t.base.Clone(), guardian: t.guardian}
+	own.base.TLSClientConfig.GetClientCertificate = certificate
+	if roots != nil {
+		own.base.TLSClientConfig.RootCAs = roots
+	}
+	return own
 }
 
 // Permits reports whether the guard lets an address be dialled, so that one that

@@ -14,6 +14,7 @@ import (
 // the same port free would both listen there, and answer for each other. All
 // ranges are below those that systems give away themselves.
 const (
+	Connections   = 14000
 	Integration   = 20000
 	Subscriptions = 26000
 

@@ -1,0 +1,161 @@
+package credential
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	// minRedacted is the shortest text that is looked for: shorter ones stand in
+	// any header by chance.
+	minRedacted = 4
+
+	// maxDecodings is how often what an answer has is percent-decoded: a URL in the
+	// query of a URL in the query of another one is decoded three times.
+	maxDecodings = 3
+)
+
+// Redact replaces in the header of an answer, or its trailers, what the schemes
+// have put into the query of the URL that was asked. APIs repeat it in Location
+// and Link, from where it would get to who may not know it. It is found
+// percent-encoded, also with plus signs for spaces, and in base64, alone or in a
+// longer text. Where nothing stands in the query, it costs nothing.
+func (a *Auth) Redact(answer http.Header, asked *url.URL) {
+	if !a.hasQuery {
+		return
+	}
+	patterns := patternsOf(a.inQuery(asked.RawQuery))
+	if len(patterns) == 0 {
+		return
+	}
+	for name, values := range answer {
+		if name == "Content-Length" {
+			continue // a number, which frames the answer
+		}
+		for i, value := range values {
+			if clean := redact(value, patterns); clean != value {
+				// others may have the slice, too
+				values = slices.Clone(values)
+				values[i], answer[name] = clean, values
+			}
+		}
+	}
+}
+
+// inQuery returns what the schemes have put into a query.
+func (a *Auth) inQuery(raw string) (values []string) {
+	for parameter := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(parameter, "=")
+		if !spells(a.queries, unescape(name)) {
+			continue
+		}
+		if value = unescape(value); len(value) >= minRedacted {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+// patternsOf returns the texts to look for, as redact compares them.
+func patternsOf(values []string) (patterns []string) {
+	for _, value := range values {
+		patterns = append(patterns, foldPlus(value))
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			for before := range 3 { // bytes of a longer text, that share digits with the value
+				encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
+				if (before+len(value))%3 != 0 {
+					encoded = encoded[:len(encoded)-1] // shared with what is behind
+				}
+				if encoded = encoded[(8*before+5)/6:]; len(encoded) >= minRedacted {
+					patterns = append(patterns, foldPlus(encoded))
+				}
+			}
+		}
+	}
+	return patterns
+}
+
+// foldPlus makes the two readings of a plus sign one.
+func foldPlus(text string) string { return strings.ReplaceAll(text, "+", " ") }
+
+// span is a part of a text.
+type span struct{ from, to int }
+
+// redact replaces all that is one of the patterns once it is percent-decoded, up
+// to three times.
+func redact(text string, patterns []string) string {
+	var found []span
+	decoded := decodable{text: text}
+	for range maxDecodings + 1 {
+		folded := foldPlus(decoded.text)
+		for _, pattern := range patterns {
+			for from := 0; ; {
+				i := strings.Index(folded[from:], pattern)
+				if i < 0 {
+					break
+				}
+				from += i
+				found = append(found, span{decoded.at(from), decoded.at(from + len(pattern))})
+				from += len(pattern)
+			}
+		}
+		if strings.IndexByte(decoded.text, '%') < 0 {
+			break
+		}
+		decoded = decoded.decode()
+	}
+	return without(text, found)
+}
+
+// without replaces the spans, which may overlap.
+func without(text string, spans []span) string {
+	if len(spans) == 0 {
+		return text
+	}
+	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
+	var out strings.Builder
+	end := 0
+	for _, s := range spans {
+		if s.from >= end {
+			out.WriteString(text[end:s.from])
+			out.WriteString(redaction)
+		}
+		end = max(end, s.to)
+	}
+	out.WriteString(text[end:])
+	return out.String()
+}
+
+// decodable is a text that knows where its bytes were before it was decoded.
+type decodable struct {
+	text    string
+	origins []int // of each byte and the end; nil: it was not decoded
+}
+
+func (d decodable) at(i int) int {
+	if d.origins == nil {
+		return i
+	}
+	return d.origins[i]
+}
+
+// decode undoes one level of percent-encoding. What is not an escape stays.
+func (d decodable) decode() decodable {
+	out := make([]byte, 0, len(d.text))
+	origins := make([]int, 0, len(d.text)+1)
+	for i := 0; i < len(d.text); i++ {
+		origins = append(origins, d.at(i))
+		if d.text[i] == '%' && i+2 < len(d.text) {
+			if decoded, err := url.PathUnescape(d.text[i : i+3]); err == nil {
+				out = append(out, decoded...)
+				i += 2
+				continue
+			}
+		}
+		out = append(out, d.text[i])
+	}
+	return decodable{string(out), append(origins, d.at(len(d.text)))}
+}

@@ -1,0 +1,365 @@
+package connections
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
+	"github.com/f737063d/caddy-connector/connections/vault"
+	"github.com/f737063d/caddy-connector/internal/jsonanswer"
+	"github.com/f737063d/caddy-connector/internal/strictjson"
+)
+
+// How a user connects by OAuth2:
+//
+//  1. initialise: the app says what is to be connected, and gets a link, which works
+//     once, for ten minutes.
+//  2. authorize: the user's browser opens it. It gets a cookie, and goes to the
+//     API's sign-in page.
+//  3. callback: it comes back with a code. The cookie must be there.
+//
+// An attacker who begins must not have a victim go on, and sign in for the
+// attacker's connection. If a user's session has begun, the edge knows the browser
+// in the next two steps, and it must be the same user. If an API key or a token
+// has begun, the edge does not know the browser, but the app does: it is sent
+// there in the end, with a confirmation, and the app has to give that back, as the
+// one whose session the browser has. Until then the connection cannot be used.
+
+// cookieName has a prefix that keeps other hosts and paths from setting it
+// (RFC 6265bis, section 4.1.3.2).
+const cookieName = "__Host-connection"
+
+// pending is what a flow is to bring about.
+type pending struct {
+	Name      string            `json:"name"`
+	Variables map[string]string `json:"variables,omitempty"`
+	Step      string            `json:"step"`    // authorize or callback
+	Session   bool              `json:"session"` // whether a user's session has begun
+}
+
+// initialise answers a link that the user's browser is to open.
+func (c *call) initialise() (*answer, error) {
+	if c.api.oauth == nil || c.api.oauth.Grant() != oauth.AuthorizationCode {
+		return nil, errNoAuthorization
+	}
+	o, err := c.read("name", "variables", "connection", "returnTo")
+	if err != nil {
+		return nil, err
+	}
+	flow := vault.Flow{Owner: c.owner, API: c.api.name}
+	begun := pending{Step: "authorize", Session: c.session}
+	if encoded, again := o["connection"]; again {
+		id, ok := strictjson.Text(encoded)
+		if !ok || !vault.ValidID(id) || o["name"] != nil || o["variables"] != nil {
+			return nil, errUnknown
+		}
+		c.id = id
+		if _, err := c.known(); err != nil {
+			return nil, err
+		}
+		flow.Connection = id
+	} else {
+		if begun.Name, err = o.name(); err != nil {
+			return nil, err
+		}
+		if begun.Variables, err = o.variables(c.api.template); err != nil {
+			return nil, err
+		}
+		if len(c.api.Auth) > 1 {
+			return nil, errSeveralSchemes
+		}
+	}
+	if encoded, given := o["returnTo"]; given {
+		returnTo, ok := strictjson.Text(encoded)
+		if !ok || !c.handler.mayReturnTo(returnTo) {
+			return nil, errReturnTo
+		}
+		flow.ReturnTo = returnTo
+	} else if !c.session {
+		return nil, errReturnTo
+	}
+	ticket, err := c.handler.begin(c.request, flow, begun)
+	if err != nil {
+		return nil, err
+	}
+	link := c.handler.PublicURL + c.handler.managePath + "/oauth2/authorize?flow=" + ticket
+	return &answer{status: http.StatusCreated, body: struct {
+		URL string `json:"url"`
+	}{link}}, nil
+}
+
+// begin keeps a flow, and returns the secret that stands for it.
+func (h *Handler) begin(r *http.Request, flow vault.Flow, begun pending) (state string, err error) {
+	state = oauth.NewState()
+	encoded, err := json.Marshal(begun)
+	if err != nil {
+		return "", err
+	}
+	flow.StateHash, flow.Data = sha256.Sum256([]byte(state)), credential.SecretOf(string(encoded))
+	return state, h.store.BeginFlow(r.Context(), flow)
+}
+
+// take ends a flow that is at a step, and returns it.
+func (h *Handler) take(r *http.Request, state, step string) (flow vault.Flow, begun pending, err error) {
+	if state == "" {
+		return flow, begun, errFlow
+	}
+	flow, err = h.store.TakeFlow(r.Context(), sha256.Sum256([]byte(state)))
+	switch {
+	case errors.Is(err, vault.ErrUnknown):
+		return flow, begun, errFlow
+	case err != nil:
+		return flow, begun, err
+	case json.Unmarshal([]byte(flow.Data.Reveal()), &begun) != nil || begun.Step != step:
+		return flow, begun, errFlow
+	}
+	return flow, begun, nil
+}
+
+// mayGoOn reports whether a flow that a user's session has begun goes on in that
+// user's browser.
+func (h *Handler) mayGoOn(r *http.Request, flow vault.Flow, begun pending) bool {
+	who, err := h.identify(r)
+	if err == nil && who.session {
+		return who.owner == flow.Owner || !begun.Session
+	}
+	return !begun.Session
+}
+
+// authorize sends the user's browser to the API's sign-in page.
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
+	flow, begun, err := h.take(r, r.URL.Query().Get("flow"), "authorize")
+	if err != nil {
+		return err
+	}
+	api := h.APIs[flow.API]
+	if api == nil || api.oauth == nil || !h.mayGoOn(r, flow, begun) {
+		return errFlow
+	}
+	browser := newBrowser()
+	begun.Step = "callback"
+	flow.BrowserHash, flow.Verifier, flow.RedirectURI = sha256.Sum256([]byte(browser)), oauth.NewVerifier(), h.redirectURI(api)
+	state, err := h.begin(r, flow, begun)
+	if err != nil {
+		return err
+	}
+	location, err := api.oauth.AuthorizeURL(oauth.Authorization{State: state, Verifier: flow.Verifier, RedirectURI: flow.RedirectURI})
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: browser, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(vault.FlowLifetime.Seconds()),
+	})
+	leave(w, location)
+	return nil
+}
+
+// redirectURI is where an API sends users back: each another one, so that what one
+// authorization server answers cannot pass for the answer of another.
+func (h *Handler) redirectURI(api *API) string {
+	return h.PublicURL + h.managePath + "/connectors/" + api.name + "/oauth2/callback"
+}
+
+func newBrowser() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // it never fails: it ends the process
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// callback takes what the API's sign-in page has sent the browser back with.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) error {
+	presented, err := oauth.ReadCallback(r.URL.RawQuery)
+	if err != nil {
+		return errFlow
+	}
+	flow, begun, err := h.take(r, presented.State, "callback")
+	if err != nil {
+		return err
+	}
+	if flow.API != api.name || !sameBrowser(r, flow.BrowserHash) || !h.mayGoOn(r, flow, begun) {
+		return errFlow
+	}
+	dropCookie(w)
+	code, err := api.oauth.Code(presented, presented.State) // it is the state that the flow was found by
+	if err != nil {
+		return ofCallback(err)
+	}
+	token, err := api.oauth.Exchange(r.Context(), oauth.CodeExchange{Code: code, Verifier: flow.Verifier, RedirectURI: flow.RedirectURI})
+	if err != nil {
+		return ofCallback(err)
+	}
+	made, err := h.connect(r, api, flow, begun, token)
+	if err != nil {
+		return err
+	}
+	if flow.ReturnTo == "" {
+		writePage(w, http.StatusOK, "Connected", "You are connected to "+api.name+". You can close this page.")
+		return nil
+	}
+	added := "connection=" + made.ID
+	if !begun.Session {
+		confirmation, err := h.begin(r, vault.Flow{Owner: flow.Owner, API: api.name, Connection: made.ID}, pending{Step: "confirm"})
+		if err != nil {
+			return err
+		}
+		added += "&confirmation=" + confirmation
+	}
+	leave(w, withQuery(flow.ReturnTo, added))
+	return nil
+}
+
+// connect keeps what a user has signed in for.
+func (h *Handler) connect(r *http.Request, api *API, flow vault.Flow, begun pending, token credential.Token) (*vault.Connection, error) {
+	made, err := credential.NewOAuth2(token)
+	if err != nil {
+		return nil, errAnswer
+	}
+	encoded, err := made.Encode()
+	if err != nil {
+		return nil, err
+	}
+	id := flow.Connection
+	if id == "" {
+		kept, err := h.store.Create(r.Context(), vault.New{
+			Owner: flow.Owner, API: api.name, Name: begun.Name, Variables: begun.Variables, Secrets: make([][]byte, len(api.Auth)),
+		}, h.MaxPerOwner)
+		if err != nil {
+			return nil, err
+		}
+		id = kept.ID
+	}
+	status := vault.Active
+	if !begun.Session {
+		status = vault.Unconfirmed
+	}
+	kept, err := h.store.SetSecrets(r.Context(), flow.Owner, id, 0, api.oauthScheme, encoded, status)
+	if err == nil {
+		h.refresher.Forget(id)
+	}
+	return kept, err
+}
+
+// confirm says that it was the owner who has signed in: the app has the
+// confirmation from the browser that the owner's session is in.
+func (c *call) confirm() (*answer, error) {
+	o, err := c.read("confirmation")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.known(); err != nil {
+		return nil, err
+	}
+	confirmation, _ := strictjson.Text(o["confirmation"])
+	flow, _, err := c.handler.take(c.request, confirmation, "confirm")
+	if err != nil {
+		return nil, err
+	}
+	if flow.Connection != c.id || flow.Owner != c.owner {
+		return nil, errFlow
+	}
+	return c.shown(c.handler.store.Confirm(c.request.Context(), c.owner, c.id))
+}
+
+func sameBrowser(r *http.Request, want [32]byte) bool {
+	cookies := r.CookiesNamed(cookieName)
+	if len(cookies) != 1 {
+		return false
+	}
+	got := sha256.Sum256([]byte(cookies[0].Value))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+func dropCookie(w http.ResponseWriter) {
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+}
+
+// mayReturnTo reports whether a browser may be sent there in the end: to a path of
+// the edge's own origin, or a URL that the config has.
+func (h *Handler) mayReturnTo(location string) bool {
+	if slices.Contains(h.ReturnTo, location) {
+		return true
+	}
+	u, err := url.Parse(location)
+	return err == nil && len(location) <= 2048 && strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") && u.Host == "" &&
+		!strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
+}
+
+// withQuery adds parameters to a URL.
+func withQuery(location, parameters string) string {
+	location, fragment, hasFragment := strings.Cut(location, "#")
+	separator := "?"
+	if strings.Contains(location, "?") {
+		separator = "&"
+	}
+	location += separator + parameters
+	if hasFragment {
+		location += "#" + fragment
+	}
+	return location
+}
+
+// leave sends the browser on. What it came with is not for others.
+func leave(w http.ResponseWriter, location string) {
+	h := w.Header()
+	h.Set("Location", location)
+	h.Set("Referrer-Policy", "no-referrer")
+	jsonanswer.Write(w, http.StatusSeeOther, nil)
+}
+
+// writePage is what the edge shows in a browser.
+func writePage(w http.ResponseWriter, status int, title, text string) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>%[1]s</title>
+<body style="font-family:system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem"><h1>%[1]s</h1><p>%[2]s</p>
+`, html.EscapeString(title), html.EscapeString(text))
+}
+
+// ofCallback is what a browser is shown where there is no token.
+func ofCallback(err error) error {
+	of, ok := errors.AsType[*oauth.Error](err)
+	switch {
+	case !ok:
+		return errFlow
+	case of.Kind == oauth.Reauth:
+		return errNotGranted
+	case of.Kind == oauth.Misconfigured:
+		return errClient
+	case of.Kind == oauth.Transient:
+		return errExpired
+	}
+	return errAnswer
+}
+
+// checkPublicURL refuses what is not the origin of a site.
+func checkPublicURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(raw, "?#") ||
+		u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		return fmt.Errorf("'%s' is not https:// and a host", raw)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
