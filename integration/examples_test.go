@@ -82,7 +82,7 @@ func withSecretFiles(t *testing.T, config []byte) []byte {
 }
 
 // differing are the parts of the README's outputs that are others each time.
-var differing = regexp.MustCompile(`\b(sub|evt)_[0-9A-Z]{26}\b|\bdlv_\d+\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z|(?:"(?:attempts|number|duration_ms)":)\d+\b`)
+var differing = regexp.MustCompile(`\b(sub|evt)_[0-9A-Z]{26}\b|"01[0-9A-Z]{24}"|\bdlv_\d+\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z|(?:"(?:attempts|number|duration_ms|latency_ms)":)\d+\b`)
 
 // assignment is a command that keeps an output for those after it.
 var assignment = regexp.MustCompile(`^([a-z]+)=\$\(`)
@@ -108,7 +108,7 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	var renamed []string
-	for _, port := range []string{":8080", ":8081", ":8082", ":8083", ":8084", ":8085", ":8086", ":8087"} {
+	for _, port := range []string{":8080", ":8081", ":8082", ":8083", ":8084", ":8085", ":8086", ":8087", ":8088"} {
 		renamed = append(renamed, port, ":"+portOf(freeAddr(t)))
 	}
 	ports := strings.NewReplacer(renamed...)

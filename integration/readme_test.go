@@ -15,7 +15,7 @@ import (
 func documents(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, path := range []string{"../README.md", "../docs/subscriptions.md"} {
+	for _, path := range []string{"../README.md", "../docs/subscriptions.md", "../docs/connections.md"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
