@@ -153,6 +153,8 @@ func handlers(site string, upstream Upstream) []object {
 		return []object{signedIn, anyChannel(upstream.HTTP2)}
 	case siteEvents:
 		return []object{signedIn, subscriptions(), {"handler": "publish_events"}}
+	case siteConnections:
+		return []object{signedIn, connections(upstream.Plain)}
 	case siteAccept:
 		return []object{{"handler": "bench_accept"}}
 	}

@@ -56,6 +56,11 @@ func measure(opts options, r row, load *load) (result, error) {
 			return result{}, err
 		}
 	}
+	if r.connected != "" {
+		if r.a.requests, err = connect(addrs[0], r.connected, r.a.requests); err != nil {
+			return result{}, err
+		}
+	}
 	conns := opts.conns
 	if r.conns > 0 {
 		conns = r.conns

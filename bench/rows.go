@@ -22,6 +22,7 @@ type row struct {
 
 	database   string // of the site publish_events, or ""
 	subscribed int    // resources with a subscription
+	connected  string // API of the connection that the requests of a are for, or ""
 	conns      int    // 0: as many as the command line says
 }
 
@@ -97,7 +98,7 @@ func allRows() []row {
 		{what: "connector, 10,000 services, 100 B", against: "reverse_proxy", a: side{siteMany, manySmall, smallBody}, b: side{siteProxy, small, smallBody}, budget: proxying},
 		{what: "connector, 10,000 services, 100 B", against: "connector, 1 service", a: side{siteMany, manySmall, smallBody}, b: side{siteOne, oneSmall, smallBody}, budget: asFast},
 	}
-	return append(rows, publishRows()...)
+	return append(append(rows, connectionRows()...), publishRows()...)
 }
 
 // header is what every request brings: a usual client's, and the proof that
