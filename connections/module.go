@@ -217,7 +217,7 @@ func (h *Handler) provisionOAuth() error {
 			return fmt.Errorf("api %s: %w", name, errNoPublicURL)
 		}
 	}
-	h.refresher = oauth.NewRefresher(tokens{h}, nil)
+	h.refresher = oauth.NewRefresher(tokens{h})
 	return nil
 }
 

@@ -100,13 +100,9 @@ func (r *Refresher) run(id string, f *flight) {
 		}
 		f.until = now.Add(e.RetryAfter)
 	}
-	if r.changed != nil && f.record.Version != 0 {
-		r.changed(id, f.record)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(f.done)
-	r.rewatch(id, f)
 	if f.until.IsZero() {
 		delete(r.flights, id)
 		return

@@ -177,7 +177,7 @@ func newWorld(t *testing.T, nodes int) (*server, *memory, []*Refresher) {
 	m := &memory{delay: time.Millisecond, row: &row{Record: Record{Version: 1, Token: s.next(), Obtained: time.Now(), Source: s}}}
 	all := make([]*Refresher, nodes)
 	for i := range all {
-		all[i] = NewRefresher(m, nil)
+		all[i] = NewRefresher(m)
 		t.Cleanup(func() { all[i].Close(context.Background()) })
 	}
 	return s, m, all

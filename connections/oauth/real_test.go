@@ -221,7 +221,7 @@ func TestRealRefresh(t *testing.T) {
 	have := m.present()
 	var nodes [3]*Refresher
 	for i := range nodes {
-		nodes[i] = NewRefresher(m, nil)
+		nodes[i] = NewRefresher(m)
 		defer nodes[i].Close(context.Background())
 	}
 	var all sync.WaitGroup

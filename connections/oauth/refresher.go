@@ -22,10 +22,9 @@ const (
 // Refresher keeps the tokens of connections fresh. It can be used by several
 // goroutines, and there is one in each process.
 type Refresher struct {
-	store   Store
-	changed func(id string, r Record)
-	owner   string // of leases
-	seed    maphash.Seed
+	store Store
+	owner string // of leases
+	seed  maphash.Seed
 
 	ctx    context.Context // of all refreshes
 	cancel context.CancelFunc
@@ -34,17 +33,13 @@ type Refresher struct {
 	flights map[string]*flight // by connection
 	running sync.WaitGroup
 	closed  bool
-	plan    plan
-	wake    chan struct{} // Run: there is an earlier one
 }
 
-// NewRefresher returns one for the records of a store. Changed, which may be nil,
-// is called with each record that a refresh has found or made, before anybody
-// who waits for it gets it; it must not wait.
-func NewRefresher(store Store, changed func(id string, r Record)) *Refresher {
+// NewRefresher returns one for the records of a store.
+func NewRefresher(store Store) *Refresher {
 	r := &Refresher{
-		store: store, changed: changed, owner: random(), seed: maphash.MakeSeed(),
-		flights: make(map[string]*flight), plan: plan{watches: make(map[string]*watch)}, wake: make(chan struct{}, 1),
+		store: store, owner: random(), seed: maphash.MakeSeed(),
+		flights: make(map[string]*flight),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
@@ -71,11 +66,12 @@ func (r *Refresher) refreshAt(id string, rec Record) time.Time {
 		return time.Time{}
 	}
 	const bits = 1 << 16
-	chance := float64(maphash.Comparable(r.seed, watchKey{id, rec.Version})%bits) / bits
+	chance := float64(maphash.Comparable(r.seed, lot{id, rec.Version})%bits) / bits
 	return RefreshAt(rec.Token, rec.Obtained, chance)
 }
 
-type watchKey struct {
+// lot is what says how much earlier than others a token is refreshed.
+type lot struct {
 	id      string
 	version int64
 }

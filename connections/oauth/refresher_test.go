@@ -160,36 +160,6 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// The cache has a new record before those who wait for it, and can watch it.
-func TestChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, m, _ := newWorld(t, 0)
-		var r *Refresher
-		var cached atomic.Pointer[Record]
-		r = NewRefresher(m, func(_ string, rec Record) {
-			r.Watch(id, rec)
-			cached.Store(&rec)
-		})
-		defer r.Close(t.Context())
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go r.Run(ctx)
-		rec, err := r.Force(t.Context(), id)
-		if now := cached.Load(); err != nil || now == nil || now.Version != 2 || rec.Version != 2 {
-			t.Fatal(rec, err)
-		}
-		if time.Sleep(59 * time.Minute); cached.Load().Version != 3 {
-			t.Error(cached.Load())
-		}
-		s.mu.Lock()
-		s.revoked = true
-		s.mu.Unlock()
-		if _, err := r.Force(t.Context(), id); kindOf(err) != Reauth || cached.Load().Reauth == "" {
-			t.Error(err)
-		}
-	})
-}
-
 // When the process has no more time, a token that has come is stored once.
 func TestCloseStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
