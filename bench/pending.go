@@ -138,6 +138,7 @@ func becomeBusy(addr string, count int, load *load) (res pendingResult, err erro
 	if err != nil {
 		return res, err
 	}
+	before.CPU = processCPU() // without what it took to ask for the metrics, one of which counts what is pending
 	time.Sleep(idleTime)
 	after, err := activityNow()
 	res.Idle = activity{after.CPU - before.CPU, after.Writes - before.Writes, after.All - before.All, after.Attempts - before.Attempts}
