@@ -5,7 +5,8 @@ import "database/sql"
 // Scanner is a row: *sql.Row, *sql.Rows or *Row.
 type Scanner interface{ Scan(...any) error }
 
-// Collect reads the rows that Query returned, each with scan, and closes them.
+// Collect reads the rows that Query returned, each with scan, and closes them. A
+// server that goes away in their midst is ErrNotReady, as before the first one.
 func Collect[R any](rows *sql.Rows, err error, scan func(Scanner) (R, error)) (found []R, _ error) {
 	if err != nil {
 		return nil, err
@@ -17,6 +18,9 @@ func Collect[R any](rows *sql.Rows, err error, scan func(Scanner) (R, error)) (f
 			return nil, err
 		}
 		found = append(found, row)
+	}
+	if err := rows.Err(); err != nil && (*postgres)(nil).away(err) {
+		return nil, notReady{err}
 	}
 	return found, rows.Err()
 }
