@@ -105,12 +105,6 @@ func (m *memory) Pause(_ context.Context, _ string, version int64, owner string,
 	return err
 }
 
-func (m *memory) count(method string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.calls[method]
-}
-
 func (m *memory) present() Record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
