@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/f737063d/caddy-connector/internal/copybuffer"
 )
 
 // lendBuffers makes plain connections of the transport copy request bodies
 // through the buffers of answers. net/http hands a body to the connection's
 // ReadFrom, and the standard library's allocates 32 KiB for each.
-func lendBuffers(transport *http.Transport, buffers *bufferPool) {
+func lendBuffers(transport *http.Transport, buffers *copybuffer.Pool) {
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -24,7 +26,7 @@ func lendBuffers(transport *http.Transport, buffers *bufferPool) {
 // connection is a plain connection to an upstream.
 type connection struct {
 	*net.TCPConn
-	buffers *bufferPool
+	buffers *copybuffer.Pool
 }
 
 // ReadFrom implements io.ReaderFrom.

@@ -8,7 +8,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -231,17 +230,3 @@ func (ex *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 func isPrintable(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
-
-// bufferPool lends ReverseProxy the buffers through which bodies are copied.
-type bufferPool struct{ pool sync.Pool }
-
-func (p *bufferPool) Get() []byte {
-	if buf, ok := p.pool.Get().(*[copyBufferSize]byte); ok {
-		return buf[:]
-	}
-	return new([copyBufferSize]byte)[:]
-}
-
-func (p *bufferPool) Put(buf []byte) { p.pool.Put((*[copyBufferSize]byte)(buf)) }
-
-const copyBufferSize = 32 << 10

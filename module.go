@@ -21,6 +21,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/copybuffer"
 	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/httptransport"
 	"github.com/f737063d/caddy-connector/internal/metrics"
@@ -114,7 +115,7 @@ type Handler struct {
 	caller    caller.Source
 	headers   proxyauth.Headers
 	withheld  header.Set // request headers that don't go upstream as they came
-	buffers   bufferPool
+	buffers   copybuffer.Pool
 	server    *caddyhttp.Server // nil where it is not known
 	logger    *zap.Logger
 	errorLog  *log.Logger

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/f737063d/caddy-connector/internal/copybuffer"
 )
 
 // errTunnelled ends ReverseProxy's part in an upgraded exchange. It could do the
@@ -25,7 +27,7 @@ type tunnel struct {
 	client   *clientSide
 	upstream io.ReadWriteCloser
 	farewell string
-	buffers  *bufferPool
+	buffers  *copybuffer.Pool
 }
 
 // isExtendedConnect reports whether r opens a WebSocket over HTTP/2 (RFC 8441)

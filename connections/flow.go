@@ -1,10 +1,8 @@
 package connections
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +43,7 @@ const cookieName = "__Host-connection"
 type pending struct {
 	Name      string            `json:"name"`
 	Variables map[string]string `json:"variables,omitempty"`
-	Step      string            `json:"step"`    // authorize or callback
+	Step      string            `json:"step"`    // authorize, callback or confirm
 	Session   bool              `json:"session"` // whether a user's session has begun
 }
 
@@ -148,7 +146,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if api == nil || api.oauth == nil || !h.mayGoOn(r, flow, begun) {
 		return errFlow
 	}
-	browser := newBrowser()
+	browser := oauth.NewState() // as hard to guess
 	begun.Step = "callback"
 	flow.BrowserHash, flow.Verifier, flow.RedirectURI = sha256.Sum256([]byte(browser)), oauth.NewVerifier(), h.redirectURI(api)
 	state, err := h.begin(r, flow, begun)
@@ -171,12 +169,6 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 // authorization server answers cannot pass for the answer of another.
 func (h *Handler) redirectURI(api *API) string {
 	return h.PublicURL + h.managePath + "/connectors/" + api.name + "/oauth2/callback"
-}
-
-func newBrowser() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // it never fails: it ends the process
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // callback takes what the API's sign-in page has sent the browser back with.

@@ -7,14 +7,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/f737063d/caddy-connector/connections/vault"
+	"github.com/f737063d/caddy-connector/internal/clientpath"
 	"github.com/f737063d/caddy-connector/internal/jsonbody"
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
@@ -66,18 +64,8 @@ func (c *call) create() (*answer, error) {
 	return &answer{status: http.StatusCreated, location: c.written() + "/" + kept.ID, body: c.api.view(kept)}, nil
 }
 
-// written returns the request's path as the client wrote it, which may see it
-// below another path than this handler does.
-func (c *call) written() string {
-	path := rawpath.Of(c.request.URL)
-	if original, ok := c.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		seen := rawpath.Of(original.URL)
-		if strings.HasSuffix(seen, path) && !strings.HasPrefix(seen, "//") { // which would be another host
-			path = seen
-		}
-	}
-	return path
-}
+// written returns the request's path as the client wrote it.
+func (c *call) written() string { return clientpath.Of(c.request, rawpath.Of(c.request.URL)) }
 
 func (c *call) list() (*answer, error) {
 	limit, after, before, err := page(c.request)

@@ -13,7 +13,6 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,6 +24,7 @@ import (
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/caller"
+	"github.com/f737063d/caddy-connector/internal/copybuffer"
 	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/pace"
@@ -140,7 +140,7 @@ type Handler struct {
 	clients    clients // those with client certificates
 	tests      *pace.Pace
 	document   json.RawMessage // what describes the API
-	buffers    bufferPool
+	buffers    copybuffer.Pool
 	proxy      *httputil.ReverseProxy
 	server     *caddyhttp.Server // nil where it is not known
 	logger     *zap.Logger
@@ -286,20 +286,6 @@ func checkPrefix(path string) error {
 	}
 	return nil
 }
-
-// bufferPool lends the proxy the buffers through which bodies are copied.
-type bufferPool struct{ pool sync.Pool }
-
-const copyBufferSize = 32 << 10
-
-func (p *bufferPool) Get() []byte {
-	if buf, ok := p.pool.Get().(*[copyBufferSize]byte); ok {
-		return buf[:]
-	}
-	return new([copyBufferSize]byte)[:]
-}
-
-func (p *bufferPool) Put(buf []byte) { p.pool.Put((*[copyBufferSize]byte)(buf)) }
 
 // newProxy returns the standard library's proxy. Each request's own part is the
 // exchange in its context.

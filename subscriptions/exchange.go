@@ -5,11 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/f737063d/caddy-connector/internal/rawpath"
+	"github.com/f737063d/caddy-connector/internal/clientpath"
 )
 
 func (ex *exchange) create() (*answer, error) {
@@ -49,17 +46,9 @@ func (ex *exchange) location() string {
 	return ex.written("/subscriptions") + "/" + ex.id
 }
 
-// written returns a request's path as the client wrote it, which may see it below
-// another path than this handler does.
+// written returns a path below the prefix as the client wrote it.
 func (ex *exchange) written(path string) string {
-	path = ex.handler.base + path
-	if original, ok := ex.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		written := rawpath.Of(original.URL)
-		if strings.HasSuffix(written, path) && !strings.HasPrefix(written, "//") { // which would be another host
-			path = written
-		}
-	}
-	return path
+	return clientpath.Of(ex.request, ex.handler.base+path)
 }
 
 func (ex *exchange) list() (*answer, error) {
