@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/datastore/datastoretest"
 	"github.com/f737063d/caddy-connector/internal/pgtest"
 )
 
@@ -42,6 +43,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, open func(keys ...string
 			if err := app.Start(); err != nil {
 				t.Fatal(err)
 			}
+			datastoretest.AwaitReady(t, db)
 			return links{db}
 		}
 	}
@@ -358,6 +360,7 @@ func TestLookupWithoutDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer app.Stop()
+	datastoretest.AwaitReady(t, db)
 	if _, err := source.Instance(t.Context(), "1", "alice"); !errors.Is(err, ErrUnknownTicket) {
 		t.Error(err)
 	}

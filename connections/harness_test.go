@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	"github.com/f737063d/caddy-connector/datastore/datastoretest"
 	"github.com/f737063d/caddy-connector/internal/pgtest"
 	"github.com/f737063d/caddy-connector/internal/porttest"
 )
@@ -99,6 +100,7 @@ func (e *edge) load(connections string) {
 	if err := caddy.Load(e.config(connections), true); err != nil {
 		e.t.Fatal(err)
 	}
+	datastoretest.AwaitRunning(e.t)
 }
 
 // config has a handler at a new address.

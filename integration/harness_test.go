@@ -24,6 +24,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/f737063d/caddy-connector"
+	"github.com/f737063d/caddy-connector/datastore/datastoretest"
 	"github.com/f737063d/caddy-connector/internal/pgtest"
 	"github.com/f737063d/caddy-connector/internal/porttest"
 )
@@ -85,6 +86,7 @@ func (s *server) load(options, sites string) {
 	if err := s.tryLoad(options, sites); err != nil {
 		s.t.Fatal(err)
 	}
+	datastoretest.AwaitRunning(s.t)
 }
 
 func (s *server) tryLoad(options, sites string) error {

@@ -76,10 +76,6 @@ func eachDatabase(t *testing.T, test func(t *testing.T, e *edge, options string)
 		e := start(t, `respond "nothing yet"`)
 		const options = "database postgres {env.DELIVER_DSN}\n\t\tencryption_keys {env.DELIVER_KEYS}"
 		e.load(options, site)
-		eventually(t, "the database", func() bool {
-			status, _ := e.try("GET", "/subscriptions", "")
-			return status == 200
-		})
 		test(t, e, options)
 	})
 }

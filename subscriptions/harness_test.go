@@ -19,6 +19,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/f737063d/caddy-connector/datastore"
+	"github.com/f737063d/caddy-connector/datastore/datastoretest"
 	"github.com/f737063d/caddy-connector/internal/porttest"
 )
 
@@ -115,6 +116,7 @@ http://%s {
 	if err := caddy.Load(config, true); err != nil {
 		e.t.Fatal(err)
 	}
+	datastoretest.AwaitRunning(e.t)
 }
 
 func adapt(caddyfile string) ([]byte, error) {
