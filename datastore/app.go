@@ -16,6 +16,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/metrics"
+	"github.com/f737063d/caddy-connector/internal/stdlog"
 )
 
 func init() {
@@ -90,6 +91,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
+	stdlog.Guard()
 	a.transport = egress.NewTransport(config)
 	if a.settings, err = a.DatabaseConfig.provision(a.logger); err != nil {
 		return fmt.Errorf("database: %w", err)
@@ -167,6 +169,7 @@ func (a *App) Stop() error {
 // Requests that are still under way keep their connections; the database is
 // ErrNotReady to them.
 func (a *App) Cleanup() error {
+	stdlog.Guard()
 	if a.transport != nil {
 		a.transport.CloseIdleConnections()
 	}

@@ -9,11 +9,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/f737063d/caddy-connector/internal/stdlog"
 )
 
 // Load loads the module in the field TransportRaw of host, a pointer to a
 // struct; raw points to that field, which gets the default where it is empty.
 func Load(ctx caddy.Context, host any, raw *json.RawMessage) (*reverseproxy.HTTPTransport, error) {
+	stdlog.Guard()
 	if *raw == nil {
 		*raw = json.RawMessage(`{"protocol":"http"}`)
 	}
