@@ -98,7 +98,7 @@ func TestWrongUse(t *testing.T) {
 		{document, []string{"--name", "a b", "-"}, "cannot be the name of an API"},
 		{"a: b\n\nopenapi: 2\n", []string{"-"}, `-: line 3: this is OpenAPI "2"`},
 		{document + "a: [", []string{"-"}, "this is not YAML"},
-		{"x: " + strings.Repeat("x", openapi.MaxDocument), []string{"-"}, "larger than 8 MiB"},
+		{"x: " + strings.Repeat("x", openapi.MaxDocument), []string{"-"}, "larger than 32 MiB"},
 	} {
 		if got, err := run(t, test.stdin, test.args...); err == nil || !strings.Contains(err.Error(), test.want) || got != "" {
 			t.Errorf("%q: %v, want %s\n%s", test.args, err, test.want, got)

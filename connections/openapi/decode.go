@@ -9,7 +9,7 @@ import (
 // What a document may have. The largest public ones have a few hundred thousand
 // parts.
 const (
-	MaxDocument = 8 << 20 // bytes
+	MaxDocument = 32 << 20 // bytes
 	maxDepth    = 128
 	maxParts    = 1 << 20
 )

@@ -38,7 +38,7 @@ func TestParseErrors(t *testing.T) {
 		"in itself more": {head + "a: &a [*a, *a]\n", "nested deeper"},
 		"merged":         {head + "a: &a {<<: *a, b: *a}\n", "nested deeper"},
 		"unknown alias":  {head + "a: *a\n", "unknown anchor"},
-		"too large":      {head + "a: " + strings.Repeat("a", MaxDocument), "larger than 8 MiB"},
+		"too large":      {head + "a: " + strings.Repeat("a", MaxDocument), "larger than 32 MiB"},
 		"many parts":     {head + "a: [" + strings.Repeat("1,", maxParts+1) + "]", "too many parts"},
 		"many marks":     {head + "a: [" + strings.Repeat(",,", maxParts+1) + "]", "too many parts"},
 		"a strange name": {head + "? [a]\n: b\n", "the name of a member is no text"},

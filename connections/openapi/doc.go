@@ -59,7 +59,7 @@
 //
 // # Bounds
 //
-// A document has at most 8 MiB, 128 levels, and a million parts, with what YAML's
+// A document has at most 32 MiB, 128 levels, and a million parts, with what YAML's
 // aliases stand for; beyond 10,000 operations, and 100 parameters of one, the rest
 // is left out. References lead into the document: no file or URL is read.
 // A body that is checked has at most 1 MiB, 64 levels and 100,000 parts; its
