@@ -79,7 +79,8 @@ func TestFromEndToEnd(t *testing.T) {
 func TestDatabaseThatIsAway(t *testing.T) {
 	e := start(t, site)
 	away := freeAddr(t)
-	e.load("database postgres postgres://user:planted-secret@"+away+"/x\nencryption_keys "+datastore.NewKey(), site)
+	e.addr = freeAddr(t)
+	e.reload("database postgres postgres://user:planted-secret@"+away+"/x\nencryption_keys "+datastore.NewKey(), site)
 	path := "/subscriptions/" + newID()
 	for _, request := range [][3]string{
 		{"POST", "/subscriptions", members("target_url", target, "resource_type", "task", "resource_id", "p1", "events", []string{"*"})},

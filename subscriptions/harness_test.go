@@ -82,9 +82,10 @@ func (e *edge) load(options, site string) {
 	e.t.Helper()
 	e.addr = freeAddr(e.t)
 	e.reload(options, site)
+	datastoretest.AwaitRunning(e.t)
 }
 
-// reload is load at the same address.
+// reload is load at the same address, whether the database is there or not.
 func (e *edge) reload(options, site string) {
 	e.t.Helper()
 	if !strings.Contains(options, "database ") {
@@ -116,7 +117,6 @@ http://%s {
 	if err := caddy.Load(config, true); err != nil {
 		e.t.Fatal(err)
 	}
-	datastoretest.AwaitRunning(e.t)
 }
 
 func adapt(caddyfile string) ([]byte, error) {
