@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"regexp"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/f737063d/caddy-connector/internal/loopback"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/secret"
 	"github.com/f737063d/caddy-connector/proxyauth"
@@ -119,15 +119,10 @@ func (s *Service) provision(id string, repl *caddy.Replacer, logger *zap.Logger)
 	if secret.IsLiteral(s.ProxySecret) {
 		logger.Warn("the proxy secret can be read in the config; use {env.*} or {file.*}", zap.String("service_id", id))
 	}
-	if !s.Sign && s.proxyURL.Scheme == "http" && !isLoopback(s.proxyURL.Hostname()) {
+	if !s.Sign && s.proxyURL.Scheme == "http" && !loopback.IsHost(s.proxyURL.Hostname()) {
 		logger.Warn("the proxy secret is sent without TLS", zap.String("service_id", id))
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // loopMark is the member that the edge adds to CDN-Loop (RFC 8586), and by which

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/template"
 	"github.com/f737063d/caddy-connector/internal/header"
+	"github.com/f737063d/caddy-connector/internal/loopback"
 )
 
 // API is a third-party API. Versori calls it a connector.
@@ -163,9 +163,7 @@ func (a *API) isExposed() bool {
 	}
 	_, rest, _ := strings.Cut(a.BaseURL, "://")
 	authority, _, _ := strings.Cut(rest, "/")
-	host := (&url.URL{Host: authority}).Hostname()
-	addr, err := netip.ParseAddr(host)
-	return !(host == "localhost" || err == nil && addr.IsLoopback())
+	return !loopback.IsHost((&url.URL{Host: authority}).Hostname())
 }
 
 // limiter returns a connection's, or nil.

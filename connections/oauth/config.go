@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/internal/loopback"
 )
 
 // The grants that a Config can have. All of them may come with a refresh token.
@@ -201,19 +201,12 @@ func checkURL(name, raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s must have no user or password; use client_id and client_secret", name)
 	case strings.Contains(raw, "#"):
 		return nil, fmt.Errorf("%s must have no fragment", name)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.IsHost(u.Hostname()):
 		return nil, fmt.Errorf("%s must begin with https://; http:// is for loopback only", name)
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("%s must begin with https://", name)
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	return strings.EqualFold(host, "localhost")
 }
 
 // checkScopes checks the form of scopes (RFC 6749, section 3.3).
