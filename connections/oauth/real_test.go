@@ -33,14 +33,14 @@ func start(t *testing.T, c oauthtest.Config, change func(*Config)) (*oauthtest.S
 	if change != nil {
 		change(&config)
 	}
-	client, err := New(config, loopback(t))
+	client, err := New(config, onLoopback(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return as, listening.URL, client
 }
 
-func loopback(t *testing.T) http.RoundTripper {
+func onLoopback(t *testing.T) http.RoundTripper {
 	transport := egress.NewTransport(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
@@ -260,7 +260,7 @@ func TestBrokenServers(t *testing.T) {
 		server := httptest.NewServer(handler)
 		c := validConfig()
 		c.TokenURL = server.URL
-		client, err := New(c, loopback(t))
+		client, err := New(c, onLoopback(t))
 		if err != nil {
 			t.Fatal(err)
 		}
