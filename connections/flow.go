@@ -17,6 +17,7 @@ import (
 	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/jsonanswer"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
@@ -288,8 +289,12 @@ func (h *Handler) mayReturnTo(location string) bool {
 		return true
 	}
 	u, err := url.Parse(location)
-	return err == nil && len(location) <= 2048 && strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") && u.Host == "" &&
-		!strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
+	if err != nil || len(location) > 2048 || !strings.HasPrefix(location, "/") || u.Host != "" ||
+		strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
+		return false
+	}
+	// nor what somebody on the way makes one of that leads elsewhere
+	return rawpath.Check(u.EscapedPath()) == nil && !strings.HasPrefix(u.Path, "//") && !strings.Contains(u.Path, " ")
 }
 
 // withQuery adds parameters to a URL.
