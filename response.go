@@ -3,7 +3,6 @@ package connector
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -33,7 +32,7 @@ func (w *responseWriter) begin(res *http.Response) {
 	problem.Disown(res.Header)
 	addVia(res.Header, res.ProtoMajor, res.ProtoMinor)
 	w.flush = isFlushed(res.Header)
-	addAll(client, res.Header)
+	header.AddAll(client, res.Header)
 	res.Header = nil
 }
 
@@ -43,15 +42,6 @@ func (w *responseWriter) begin(res *http.Response) {
 func isFlushed(h http.Header) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") || caddyhttp.IsIncremental(h)
-}
-
-func addAll(dst, src http.Header) {
-	for name, values := range src {
-		if set := dst[name]; set != nil {
-			values = append(slices.Clip(set), values...)
-		}
-		dst[name] = values
-	}
 }
 
 // Header implements http.ResponseWriter.
@@ -78,7 +68,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	stripHops(w.collected)
 	client := w.ResponseWriter.Header()
 	own := maps.Clone(client)
-	addAll(client, w.collected)
+	header.AddAll(client, w.collected)
 	w.ResponseWriter.WriteHeader(status)
 	clear(client)
 	maps.Copy(client, own)

@@ -70,8 +70,12 @@ func (ex *exchange) decide(retries int, res *http.Response, err error) (wait tim
 		}
 	case res.StatusCode < http.StatusBadRequest:
 		return 0, false
-	case ex.mayReplace(res) && ex.session.refuse(res.StatusCode):
-		return 0, true
+	case ex.session.refuse(res.StatusCode):
+		if ex.mayReplace(res) {
+			return 0, true
+		}
+		ex.session.refresher.Reject(ex.session.id, ex.session.refused) // for the next request
+		return 0, false
 	default:
 		o.Status, o.Header = res.StatusCode, res.Header
 	}

@@ -24,8 +24,8 @@ type body struct {
 	failure atomic.Pointer[error] // why the client's body could not be read
 }
 
-// holdBody reads a body that is to be signed, or that is small enough to be sent
-// again.
+// holdBody reads a body that is to be signed, or that may be sent again, with another
+// access token too, and is small enough.
 func (ex *exchange) holdBody() error {
 	r := ex.inbound
 	if r.ContentLength > ex.handler.MaxBody {
@@ -38,7 +38,7 @@ func (ex *exchange) holdBody() error {
 		return nil
 	case ex.api.auth.NeedsBody():
 		limit = min(maxSigned, ex.handler.MaxBody)
-	case r.ContentLength > 0 && r.ContentLength <= maxReplayed && ex.repeatable().Idempotent():
+	case r.ContentLength > 0 && r.ContentLength <= maxReplayed && (ex.repeatable().Idempotent() || ex.api.oauth != nil):
 		limit = maxReplayed
 	default:
 		ex.body.stream = http.MaxBytesReader(nil, r.Body, ex.handler.MaxBody)

@@ -29,7 +29,7 @@ func parseConnections(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 //	    public_url    <url>
 //	    return_to     <url>...
 //	    api_key       <owner> <secret>
-//	    token_key     <issuer> <public_key>
+//	    token_key     <issuer> <public_key> [<audience>]
 //	    max_body      <size>
 //	    max_per_owner <n>
 //	    api <name> {
@@ -133,7 +133,16 @@ func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalTokenKey(d *caddyfile.Dispenser) error {
 	var issuer string
 	k := new(TokenKey)
-	if !d.AllArgs(&issuer, &k.PublicKey) {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	issuer = d.Val()
+	switch args := d.RemainingArgs(); len(args) {
+	case 2:
+		k.PublicKey, k.Audience = args[0], args[1]
+	case 1:
+		k.PublicKey = args[0]
+	default:
 		return d.ArgErr()
 	}
 	switch {

@@ -35,6 +35,10 @@ type TokenKey struct {
 	// such as `{file./run/secrets/key.pem}`.
 	PublicKey string `json:"public_key"`
 
+	// What the tokens must name as their audience (`aud`). Default: they must have none,
+	// because one that has is meant for somebody else.
+	Audience string `json:"audience,omitempty"`
+
 	key *rsa.PublicKey
 }
 
@@ -137,8 +141,16 @@ func (h *Handler) userOf(token string) (principal, error) {
 		}
 		return nil, errToken
 	}, jwt.WithValidMethods([]string{"RS256"}), jwt.WithLeeway(tokenLeeway), jwt.WithExpirationRequired())
-	if err != nil || !caller.ValidID(claims.Subject) {
+	if err != nil || !h.TokenKeys[claims.Issuer].isMeant(claims.Audience) || !caller.ValidID(claims.Subject) {
 		return principal{}, errToken
 	}
 	return principal{owner: claims.Subject}, nil
+}
+
+// isMeant reports whether a token is for this edge (RFC 7519, section 4.1.3).
+func (k *TokenKey) isMeant(audience []string) bool {
+	if k.Audience == "" {
+		return len(audience) == 0
+	}
+	return slices.Contains(audience, k.Audience)
 }

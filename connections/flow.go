@@ -17,6 +17,7 @@ import (
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/jsonanswer"
 	"github.com/f737063d/caddy-connector/internal/loopback"
+	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
 
@@ -43,8 +44,9 @@ const cookieName = "__Host-connection"
 type pending struct {
 	Name      string            `json:"name"`
 	Variables map[string]string `json:"variables,omitempty"`
-	Step      string            `json:"step"`    // authorize, callback or confirm
-	Session   bool              `json:"session"` // whether a user's session has begun
+	Step      string            `json:"step"`              // authorize, callback or confirm
+	Session   bool              `json:"session"`           // whether a user's session has begun
+	Version   int64             `json:"version,omitempty"` // of the token that is to be confirmed
 }
 
 // initialise answers a link that the user's browser is to open.
@@ -203,7 +205,8 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) err
 	}
 	added := "connection=" + made.ID
 	if !begun.Session {
-		confirmation, err := h.begin(r, vault.Flow{Owner: flow.Owner, API: api.name, Connection: made.ID}, pending{Step: "confirm"})
+		confirmation, err := h.begin(r, vault.Flow{Owner: flow.Owner, API: api.name, Connection: made.ID},
+			pending{Step: "confirm", Version: made.SecretVersion(api.oauthScheme)})
 		if err != nil {
 			return err
 		}
@@ -223,25 +226,22 @@ func (h *Handler) connect(r *http.Request, api *API, flow vault.Flow, begun pend
 	if err != nil {
 		return nil, err
 	}
-	id := flow.Connection
-	if id == "" {
-		kept, err := h.store.Create(r.Context(), vault.New{
+	var found *vault.Connection
+	if flow.Connection != "" {
+		found, err = h.store.Get(r.Context(), flow.Owner, flow.Connection)
+	} else {
+		found, err = h.store.Create(r.Context(), vault.New{
 			Owner: flow.Owner, API: api.name, Name: begun.Name, Variables: begun.Variables, Secrets: make([][]byte, len(api.Auth)),
 		}, h.MaxPerOwner)
-		if err != nil {
-			return nil, err
-		}
-		id = kept.ID
 	}
-	status := vault.Active
+	if err != nil {
+		return nil, err
+	}
+	status := api.statusWith
 	if !begun.Session {
-		status = vault.Unconfirmed
+		status = func(*vault.Connection, int) vault.Status { return vault.Unconfirmed }
 	}
-	kept, err := h.store.SetSecrets(r.Context(), flow.Owner, id, 0, api.oauthScheme, encoded, status)
-	if err == nil {
-		h.refresher.Forget(id)
-	}
-	return kept, err
+	return h.keep(r.Context(), found, api.oauthScheme, encoded, status)
 }
 
 // confirm says that it was the owner who has signed in: the app has the
@@ -255,14 +255,18 @@ func (c *call) confirm() (*answer, error) {
 		return nil, err
 	}
 	confirmation, _ := strictjson.Text(o["confirmation"])
-	flow, _, err := c.handler.take(c.request, confirmation, "confirm")
+	flow, begun, err := c.handler.take(c.request, confirmation, "confirm")
 	if err != nil {
 		return nil, err
 	}
-	if flow.Connection != c.id || flow.Owner != c.owner {
+	if flow.Connection != c.id || flow.Owner != c.owner || c.api.oauth == nil {
 		return nil, errFlow
 	}
-	return c.shown(c.handler.store.Confirm(c.request.Context(), c.owner, c.id))
+	kept, err := c.handler.store.Confirm(c.request.Context(), c.owner, c.id, c.api.oauthScheme, begun.Version, len(c.api.Auth))
+	if errors.Is(err, vault.ErrStale) {
+		err = errFlow // somebody has signed in since
+	}
+	return c.shown(kept, err)
 }
 
 func sameBrowser(r *http.Request, want [32]byte) bool {
@@ -285,8 +289,12 @@ func (h *Handler) mayReturnTo(location string) bool {
 		return true
 	}
 	u, err := url.Parse(location)
-	return err == nil && len(location) <= 2048 && strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") && u.Host == "" &&
-		!strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' })
+	if err != nil || len(location) > 2048 || !strings.HasPrefix(location, "/") || u.Host != "" ||
+		strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
+		return false
+	}
+	// nor what somebody on the way makes one of that leads elsewhere
+	return rawpath.Check(u.EscapedPath()) == nil && !strings.HasPrefix(u.Path, "//") && !strings.Contains(u.Path, " ")
 }
 
 // withQuery adds parameters to a URL.

@@ -175,20 +175,35 @@ func (c *call) updateCredential() (*answer, error) {
 	case kept == nil:
 		return nil, errNoCredential
 	}
-	// the status says what other credentials there are, so they must still be those
-	for try := 1; ; try++ {
-		changed, err := c.handler.store.SetSecrets(c.request.Context(), c.owner, found.ID, found.Version, scheme, kept, c.api.statusWith(found, scheme))
-		if !errors.Is(err, vault.ErrStale) || try == maxTries {
-			return c.shown(changed, err)
-		}
-		if found, err = c.known(); err != nil {
-			return nil, err
-		}
-	}
+	return c.shown(c.handler.keep(c.request.Context(), found, scheme, kept, c.api.statusWith))
 }
 
-// statusWith returns how a connection is once it has a credential for a scheme.
+// keep gives a connection a credential for a scheme, and the status that it then has.
+func (h *Handler) keep(ctx context.Context, found *vault.Connection, scheme int, credential []byte,
+	status func(*vault.Connection, int) vault.Status,
+) (changed *vault.Connection, err error) {
+	// what the status is made of must still be so
+	for try := 1; ; try++ {
+		changed, err = h.store.SetSecrets(ctx, found.Owner, found.ID, found.Version, scheme, credential, status(found, scheme))
+		if !errors.Is(err, vault.ErrStale) || try == maxTries {
+			break
+		}
+		if found, err = h.store.Get(ctx, found.Owner, found.ID); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		h.refresher.Forget(changed.ID)
+	}
+	return changed, err
+}
+
+// statusWith returns how a connection is once it has a credential for a scheme from its
+// owner.
 func (a *API) statusWith(c *vault.Connection, scheme int) vault.Status {
+	if a.oauth != nil && scheme != a.oauthScheme && (c.Status == vault.Unconfirmed || c.Status == vault.ReauthRequired) {
+		return c.Status // which is about the token
+	}
 	for other := range a.Auth {
 		if other != scheme && c.SecretVersion(other) == 0 {
 			return vault.Pending

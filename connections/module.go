@@ -75,8 +75,8 @@ const (
 // Callers are the user that an authentication handler has set, or have an
 // `Authorization` of their own: `Bearer` and an API key of an owner, who then is
 // the caller, or `JWT` and a user's token, signed with RS256 by one of the
-// `token_keys`, whose `sub` is the user. It must have an `exp`. Connections of
-// others are answered like those that do not exist.
+// `token_keys`, whose `sub` is the user. It must have an `exp`, and no `aud` but that
+// of the config. Connections of others are answered like those that do not exist.
 //
 // Placeholder | Description
 // ------------|-------------

@@ -2,6 +2,7 @@ package connections
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -130,6 +131,11 @@ func (h *Handler) find(ctx context.Context, owner, id string) (*vault.Connection
 		return nil, errUnknown
 	}
 	found, err := h.store.Find(ctx, id)
+	if errors.Is(err, vault.ErrUnreadable) {
+		if _, unknown := h.store.Get(ctx, owner, id); unknown != nil {
+			err = unknown // only its owner learns that there is one
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

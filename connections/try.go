@@ -3,6 +3,7 @@ package connections
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,6 +44,8 @@ type testView struct {
 	Status        int      `json:"status,omitempty"` // of the API's answer
 	Latency       int64    `json:"latency_ms"`
 	ScopesMissing []string `json:"scopes_missing,omitempty"`
+
+	token int64 // the version that the API was asked with, or 0
 }
 
 // test makes the call that tells whether a connection works, and keeps what it
@@ -72,11 +75,35 @@ func (c *call) test() (*answer, error) {
 	if !result.OK {
 		found = append(found, result.Stage)
 	}
-	_, err = c.handler.store.SetErrors(c.request.Context(), c.owner, c.id, tested.Version, found)
-	if err != nil && !errors.Is(err, vault.ErrStale) { // what was tested is not what there is now
+	if err := c.keepErrors(tested, result.token, found); err != nil {
 		return nil, err
 	}
 	return &answer{status: http.StatusOK, body: result}, nil
+}
+
+// keepErrors keeps what a test has found, unless that is not what there is now. A refresh
+// of the token for the test itself, and what came of it, is no such change.
+func (c *call) keepErrors(tested *vault.Connection, token int64, found []string) error {
+	now := tested
+	for range maxTries {
+		_, err := c.handler.store.SetErrors(c.request.Context(), c.owner, c.id, now.Version, found)
+		if !errors.Is(err, vault.ErrStale) {
+			return err
+		}
+		if now, err = c.known(); err != nil {
+			return err
+		}
+		if !maps.Equal(now.Variables, tested.Variables) {
+			return nil
+		}
+		for scheme := range c.api.Auth {
+			is := now.SecretVersion(scheme)
+			if is != tested.SecretVersion(scheme) && (c.api.oauth == nil || scheme != c.api.oauthScheme || is != token) {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // try makes the call, once.
@@ -99,10 +126,10 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 		res, stage = c.attempt(r.Clone(ctx), &session)
 	}
 	if stage != "" {
-		return testView{Stage: stage}
+		return testView{Stage: stage, token: session.sent.Version}
 	}
 	defer drain(res)
-	result := testView{OK: res.StatusCode/100 == 2, Status: res.StatusCode}
+	result := testView{OK: res.StatusCode/100 == 2, Status: res.StatusCode, token: session.sent.Version}
 	switch {
 	case result.OK:
 	case res.StatusCode == http.StatusUnauthorized:

@@ -53,8 +53,11 @@ type connectionView struct {
 
 func (a *API) view(c *vault.Connection) connectionView {
 	shown := connectionView{
-		ID: c.ID, Name: c.Name, ConnectorID: c.API, OrganisationID: c.Owner, Status: c.Status, Reason: c.Reason,
+		ID: c.ID, Name: c.Name, ConnectorID: c.API, OrganisationID: c.Owner, Status: c.Status,
 		Credentials: a.viewCredentials(c), Variables: viewVariables(c.Variables), CreatedAt: written(c.CreatedAt), UpdatedAt: written(c.UpdatedAt),
+	}
+	if c.Status == vault.ReauthRequired {
+		shown.Reason = c.Reason
 	}
 	if c.Errors != nil {
 		shown.Errors = &c.Errors

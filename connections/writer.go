@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/f737063d/caddy-connector/internal/header"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
@@ -22,14 +22,18 @@ type responseWriter struct {
 	flush     bool        // after each write
 }
 
-// begin moves the API's header into the client's.
+// begin moves the API's header into the client's. What the site has set there stays,
+// beside it.
 func (w *responseWriter) begin(res *http.Response) {
 	w.started = true
 	client := w.ResponseWriter.Header()
 	delete(client, "Server") // the API's counts
 	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	w.flush = mediaType == "text/event-stream" || caddyhttp.IsIncremental(res.Header)
-	maps.Copy(client, res.Header)
+	header.AddAll(client, res.Header)
+	if client["Content-Type"] == nil {
+		client["Content-Type"] = nil // net/http would guess one
+	}
 	res.Header = nil
 }
 

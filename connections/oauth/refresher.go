@@ -122,6 +122,9 @@ func (r *Refresher) Replace(ctx context.Context, id string, version int64) (Reco
 	return r.insist(ctx, id, wish{rejected: version})
 }
 
+// Reject is Replace for those who ask later: nobody waits.
+func (r *Refresher) Reject(id string, version int64) { _, _ = r.join(id, 0, wish{rejected: version}) }
+
 // insist joins refreshes until one has brought what is wished for: the first one
 // may have begun for another reason.
 func (r *Refresher) insist(ctx context.Context, id string, w wish) (Record, error) {

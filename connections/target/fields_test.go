@@ -102,6 +102,8 @@ func TestSandbox(t *testing.T) {
 		"text/html": true, "TEXT/HTML; charset=utf-8": true, "application/xhtml+xml": true, "image/svg+xml": true, "text/xml": true, "application/xml": true,
 		"application/atom+xml": true, "": true, "html": true, "*/*": true, "unknown/unknown": true, "multipart/x-mixed-replace; boundary=x": true,
 		"text/html;;": true, " text/html": true, "text/html,application/json": true,
+		"text/xsl": true, "text/rdf": true, "application/rdf; a=b": true, "text/plain; a=b, text/html": true, "text/plain; a=\"b\", text/html": true,
+		"text/plain;, text/html": true, "text/plain, text/html": true, `text/plain; a="b, text/html"`: false,
 		"application/json": false, "application/problem+json; charset=utf-8": false, "text/plain": false, "image/png": false, "application/pdf": false,
 		"application/octet-stream": false, "text/csv; charset=": false, "text/event-stream": false,
 	} {

@@ -62,8 +62,11 @@ func isActive(types []string) bool {
 	if len(types) != 1 {
 		return true
 	}
-	mediaType, _, _ := mime.ParseMediaType(types[0]) // "" where it is none
+	mediaType, _, err := mime.ParseMediaType(types[0]) // "" where it is none
+	if err != nil && strings.Contains(types[0], ",") {
+		return true // browsers take it for a list, and the last one for the type
+	}
 	kind, subtype, _ := strings.Cut(mediaType, "/")
 	return subtype == "" || kind == "multipart" || kind == "*" || kind == "unknown" ||
-		strings.Contains(subtype, "html") || strings.HasSuffix(subtype, "xml")
+		strings.Contains(subtype, "html") || strings.HasSuffix(subtype, "xml") || subtype == "xsl" || subtype == "rdf"
 }

@@ -42,8 +42,8 @@ func (s *Store) Update(ctx context.Context, owner, id string, version int64, cha
 }
 
 // SetSecrets replaces the credential for one scheme, or gives the first one, and sets
-// the status. What the last test found is forgotten, and a refresh that is under
-// way will not be saved. If the version, which is the connection's, is not 0 and not
+// the status; the reason of ReauthRequired stays until it is Active. What the last test
+// found is forgotten, and a refresh that is under way will not be saved. If the version, which is the connection's, is not 0 and not
 // the current one, that is ErrStale.
 func (s *Store) SetSecrets(ctx context.Context, owner, id string, version int64, scheme int, plain []byte, status Status) (*Connection, error) {
 	if scheme < 0 || scheme >= maxSchemes || len(plain) > maxSecret {
@@ -54,7 +54,10 @@ func (s *Store) SetSecrets(ctx context.Context, owner, id string, version int64,
 		return nil, err
 	}
 	return s.change(ctx, owner, id, version, func(ctx context.Context, tx *datastore.Tx, r *record) (bool, error) {
-		r.Status, r.Reason, r.Errors = status, "", nil
+		if status == Active {
+			r.Reason = ""
+		}
+		r.Status, r.Errors = status, nil
 		r.leaseHolder, r.leaseUntil = "", 0
 		return true, putSecret(ctx, tx, ring, r, scheme, r.secretVersion(scheme)+1, plain)
 	})
@@ -115,11 +118,11 @@ func (s *Store) change(ctx context.Context, owner, id string, version int64,
 		if err != nil {
 			return nil, err
 		}
-		was := r.Status
+		was := r.Connection
 		if differs, err := apply(ctx, tx, r); err != nil || !differs {
 			return r, err
 		}
-		return s.put(ctx, tx, r, was)
+		return s.put(ctx, tx, r, &was)
 	})
 }
 
@@ -142,8 +145,8 @@ func (s *Store) write(ctx context.Context, id string, f func(context.Context, *d
 }
 
 // put writes what of a connection can change, with its next version, and returns it
-// anew. Its status was another one before, or the same.
-func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record, was Status) (*record, error) {
+// anew. Before, it was another one.
+func (s *Store) put(ctx context.Context, tx *datastore.Tx, r *record, was *Connection) (*record, error) {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ type Connection struct {
 	Name      string // unique among those of the owner to the API
 	Variables map[string]string
 	Status    Status
-	Reason    string   // a short code: why the user must connect again
+	Reason    string   // a short code: why the user must connect again, or had to and has not quite
 	Errors    []string // what the last test found; nil: there was none, empty: nothing
 	Version   int64    // one more with each change
 	CreatedAt time.Time

@@ -29,12 +29,13 @@ func announce(ctx context.Context, tx *datastore.Tx, eventType string, c *Connec
 	return tx.Tell(ctx, datastore.Event{Type: eventType, ResourceType: "connection", ResourceID: c.ID, Owner: c.Owner, Data: data})
 }
 
-// announceStatus tells of a status that was another one before.
-func announceStatus(ctx context.Context, tx *datastore.Tx, was Status, c *Connection) error {
+// announceStatus tells of a status that was another one before. From ReauthRequired to
+// Active there may have been others, which have kept its reason.
+func announceStatus(ctx context.Context, tx *datastore.Tx, was, c *Connection) error {
 	switch {
-	case was != ReauthRequired && c.Status == ReauthRequired:
+	case was.Status != ReauthRequired && c.Status == ReauthRequired:
 		return announce(ctx, tx, reauthEvent, c)
-	case was == ReauthRequired && c.Status == Active:
+	case was.Status != Active && was.Reason != "" && c.Status == Active:
 		return announce(ctx, tx, recoveredEvent, c)
 	}
 	return nil

@@ -115,12 +115,12 @@ func (s *Store) refresh(ctx context.Context, id string, scheme int, version int6
 		if r.secretVersion(scheme) != version || holder != AnyHolder && r.leaseHolder != holder {
 			return nil, ErrStale
 		}
-		was := r.Status
+		was := r.Connection
 		if err := apply(ctx, tx, r); err != nil {
 			return nil, err
 		}
 		r.leaseHolder, r.leaseUntil = "", 0
-		if r, err = s.put(ctx, tx, r, was); err != nil || finish == nil {
+		if r, err = s.put(ctx, tx, r, &was); err != nil || finish == nil {
 			return r, err
 		}
 		return r, finish(r)
