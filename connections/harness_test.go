@@ -27,6 +27,8 @@ const childConfig = "CONNECTIONS_TEST_CONFIG"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childConfig); path != "" {
+		recordEvents(path + ".events")
+		caddy.TrapSignals()
 		config, err := os.ReadFile(path)
 		if err == nil {
 			err = caddy.Load(config, true)
