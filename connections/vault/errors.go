@@ -2,7 +2,6 @@ package vault
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/f737063d/caddy-connector/datastore"
 )
@@ -40,7 +39,7 @@ var (
 
 	// ErrKeyMissing is for what another node has sealed with a key that this one has
 	// not been given yet. It is a datastore.ErrNotReady.
-	ErrKeyMissing = fmt.Errorf("%w: encryption_keys lack a key that another node has", datastore.ErrNotReady)
+	ErrKeyMissing = datastore.ErrUnknownKey
 )
 
 // refused reports whether an error says that nothing was written. After others, of
