@@ -27,6 +27,8 @@ const childConfig = "CONNECTIONS_TEST_CONFIG"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childConfig); path != "" {
+		recordEvents(path + ".events")
+		caddy.TrapSignals()
 		config, err := os.ReadFile(path)
 		if err == nil {
 			err = caddy.Load(config, true)
@@ -60,11 +62,15 @@ type edge struct {
 // eachDatabase runs a test on an edge with each kind of database.
 func eachDatabase(t *testing.T, test func(t *testing.T, e *edge)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, prepare(t)) })
-	t.Run("postgres", func(t *testing.T) {
-		e := prepare(t)
-		e.options = "database postgres " + pgtest.Start(t) + "\nencryption_keys MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-		test(t, e)
-	})
+	t.Run("postgres", func(t *testing.T) { test(t, onServer(t)) })
+}
+
+// onServer prepares an edge with a database that others can share.
+func onServer(t testing.TB) *edge {
+	t.Helper()
+	e := prepare(t)
+	e.options = "database postgres " + pgtest.Start(t) + "\nencryption_keys MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	return e
 }
 
 func prepare(t testing.TB) *edge {

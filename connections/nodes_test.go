@@ -1,18 +1,24 @@
 package connections
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/f737063d/caddy-connector/connections/oauth/oauthtest"
+	"github.com/f737063d/caddy-connector/datastore"
 )
 
 // node is a Caddy in a process of its own.
@@ -21,34 +27,51 @@ type node struct {
 	process *exec.Cmd
 }
 
-// newNode starts one on the database of an edge.
+// newNode starts one on the database of an edge, and waits until it answers.
 func newNode(t *testing.T, of *edge, connections string) *node {
+	t.Helper()
+	n := beginNode(t, of, connections)
+	n.await(http.StatusOK)
+	return n
+}
+
+// beginNode starts one that need not get on with the database.
+func beginNode(t *testing.T, of *edge, connections string) *node {
 	t.Helper()
 	e := prepare(t)
 	e.options = of.options
-	file := filepath.Join(e.storage, "config.json")
-	if err := os.WriteFile(file, e.config(connections), 0o600); err != nil {
+	n := &node{e, exec.Command(os.Args[0])}
+	if err := os.WriteFile(n.file(), e.config(connections), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{e, exec.Command(os.Args[0])}
-	n.process.Env = append(os.Environ(), childConfig+"="+file)
+	n.process.Env = append(os.Environ(), childConfig+"="+n.file())
 	n.process.Stderr = os.Stderr
 	if err := n.process.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.kill)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		request, _ := http.NewRequest("GET", "http://"+e.addr+connect+"crm/connections", nil)
+	return n
+}
+
+// file is where its config is.
+func (n *node) file() string { return filepath.Join(n.storage, "config.json") }
+
+// await waits until it answers with a status.
+func (n *node) await(status int) {
+	n.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		request, _ := http.NewRequest("GET", "http://"+n.addr+connect+"crm/connections", nil)
 		request.Header.Set("X-User", "alice")
 		res, err := client.Do(request)
 		if err == nil {
 			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return n
+			if res.StatusCode == status {
+				return
 			}
+			err = errors.New(res.Status)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the node does not start: %v", err)
+			n.t.Fatalf("the node does not answer %d: %v", status, err)
 		}
 	}
 }
@@ -57,6 +80,55 @@ func newNode(t *testing.T, of *edge, connections string) *node {
 func (n *node) kill() {
 	_ = n.process.Process.Kill()
 	_ = n.process.Wait()
+}
+
+// stop ends it as an operator does.
+func (n *node) stop() {
+	n.t.Helper()
+	if err := n.process.Process.Signal(syscall.SIGTERM); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.process.Wait(); err != nil {
+		n.t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// recordEvents has this process, a node, write to a file what it tells owners: a line
+// for each event, when its transaction is committed.
+func recordEvents(file string) {
+	var mu sync.Mutex
+	datastore.RegisterSink(func(_ context.Context, _ *datastore.DB, _ *datastore.Tx, e datastore.Event) (func(bool), error) {
+		return func(committed bool) {
+			if !committed {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+			if err == nil {
+				_, err = fmt.Fprintln(to, e.Type, e.ResourceID)
+				err = errors.Join(err, to.Close())
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}, nil
+	})
+}
+
+// events returns the types of the events that it has told of a connection.
+func (n *node) events(id string) (types []string) {
+	n.t.Helper()
+	text, err := os.ReadFile(n.file() + ".events")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if kind, of, _ := strings.Cut(strings.TrimSpace(line), " "); of == id {
+			types = append(types, kind)
+		}
+	}
+	return types
 }
 
 // granted gets tokens from the authorization server as its user, and returns the

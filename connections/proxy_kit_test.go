@@ -108,7 +108,7 @@ func named(name, members string) string {
 }
 
 // soon waits for a condition.
-func soon(t *testing.T, what string, condition func() bool) {
+func soon(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -41,7 +41,14 @@ func (db *DB) Ready() error {
 	if db.ring.Load() != nil {
 		return nil
 	}
-	if problem := db.problem.Load(); problem != nil {
+	last := db
+	if started := db.store.last.Load(); started != nil { // what outlives its config goes by the next one
+		last = started
+	}
+	switch problem := last.problem.Load(); {
+	case last.ring.Load() != nil:
+		return nil
+	case problem != nil:
 		return notReady{*problem}
 	}
 	return notReady{errNotStarted}
@@ -169,8 +176,10 @@ func (db *DB) start(ctx context.Context, logger *zap.Logger) (worker func(contex
 		if err := db.checkKeys(ctx); err != nil {
 			return nil, fmt.Errorf("database %s: %w", db.path, err)
 		}
+		db.store.last.Store(db)
 		return nil, nil
 	}
+	defer db.store.last.Store(db)
 	if db.store.ready() == nil {
 		ctx, cancel := context.WithTimeout(ctx, firstAttempt)
 		defer cancel()

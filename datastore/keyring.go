@@ -23,9 +23,9 @@ const (
 )
 
 var (
-	// ErrUnknownKey says that something was sealed with a key that the ring
-	// lacks.
-	ErrUnknownKey = errors.New("sealed with a key that is not in encryption_keys")
+	// ErrUnknownKey says that something was sealed with a key that the ring lacks,
+	// perhaps by a node that has more keys. It is an ErrNotReady.
+	ErrUnknownKey error = notReady{errors.New("something is sealed with a key that is not in encryption_keys")}
 
 	// ErrNotAuthentic says that something sealed was changed, or was sealed with
 	// other additional data: it belongs to another row.

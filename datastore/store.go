@@ -62,6 +62,7 @@ type store struct {
 	checked  sync.Map                // fingerprints of rings that have all keys
 	fileRing atomic.Pointer[KeyRing] // of the key file
 	ring     atomic.Pointer[KeyRing] // of the config that was started last
+	last     atomic.Pointer[DB]      // of that config
 }
 
 func newStore(e engine) *store {

@@ -46,10 +46,10 @@
 //   - After a failure the server is left alone, for as long as it asks or else for
 //     1 s to 60 s, by all nodes.
 //
-// If a process ends between the server's answer and the store, or the answer is
-// lost on its way, the token is lost. The next holder of the lease sends the old
-// refresh token again: servers that allow a retry answer it, others say
-// invalid_grant.
+// If a process is killed between the server's answer and the store, or the answer is
+// lost on its way, the token is lost. The next holder of the lease, which ends 20 s
+// after it was got, sends the old refresh token again: servers that allow a retry
+// answer it, some of them for 30 s only; others say invalid_grant.
 //
 // A token that is fresh costs no lock and no I/O: callers hold the Record in a cache of
 // their own, and the Refresher tells that of each new one.

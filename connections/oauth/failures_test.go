@@ -36,14 +36,12 @@ func TestCrash(t *testing.T) {
 			}
 			have := m.present()
 			began := time.Now()
-			rec, err := nodes[0].Token(t.Context(), id, have)
-			for kindOf(err) == Transient { // it takes longer than a caller waits
-				rec, err = nodes[0].Token(t.Context(), id, have)
-			}
+			rec, err := nodes[0].Token(t.Context(), id, have) // who waits need not come again
 			if kindOf(err) != tc.want || (err == nil) != (rec.Version == 2) || s.count() != 1 {
 				t.Errorf("%+v: %+v %v, %d calls", tc, rec, err, s.count())
 			}
-			if waited := time.Since(began); waited < leaseLength || waited > leaseLength+5*time.Second {
+			waited := time.Since(began)
+			if waited < leaseLength || waited > 25*time.Second { // the shortest leeway that is common is 30 s
 				t.Error(waited)
 			}
 		})

@@ -7,10 +7,13 @@ import (
 	"time"
 )
 
-// How long the steps of a refresh may take.
+// How long the steps of a refresh may take. A lease is longer than the call and the
+// first attempts to store. It is shorter than the 30 s for which some servers take
+// a refresh token again, so that who follows a node that was killed comes in time,
+// and than maxWait, so that callers need not come again.
 const (
 	flightTimeout = 90 * time.Second // with the wait for another node's
-	leaseLength   = 30 * time.Second // longer than the call and the first attempts to store
+	leaseLength   = 20 * time.Second
 	callTimeout   = 10 * time.Second
 	storeTimeout  = 5 * time.Second
 	saveTime      = 10 * time.Minute // for attempts to store a token

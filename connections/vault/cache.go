@@ -34,7 +34,7 @@ type cache struct {
 // entry is what was read of one connection.
 type entry struct {
 	connection *Connection
-	err        error // ErrUnreadable
+	err        error // ErrUnreadable or ErrKeyMissing
 	at         int64 // before it was read
 }
 
@@ -114,7 +114,7 @@ func (c *cache) land(id string, f *flight) {
 		return
 	}
 	delete(c.flights, id)
-	if f.connection != nil || f.err == ErrUnreadable { //nolint:errorlint // it is never wrapped
+	if f.connection != nil || f.err == ErrUnreadable || f.err == ErrKeyMissing { //nolint:errorlint // they are never wrapped
 		c.entries.Set(id, &entry{f.connection, f.err, f.at})
 	} else {
 		c.entries.Invalidate(id)

@@ -24,7 +24,8 @@
 // can write to the database, but lacks the keys, can delete and damage, and can put
 // back all rows of a connection as they were once; but a credential that is moved to
 // another place does not open, nor does one that would be sent elsewhere. Such a
-// connection is ErrUnreadable until its credential is set anew.
+// connection is ErrUnreadable until its credential is set anew. What another node has
+// sealed with a key that this one lacks is ErrKeyMissing: nothing is wrong with it.
 //
 // Only Find, Load, Wait and Save open credentials. What the other methods return has
 // none.

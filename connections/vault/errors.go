@@ -1,6 +1,10 @@
 package vault
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/f737063d/caddy-connector/datastore"
+)
 
 // What the methods of a Store return, beside datastore.ErrNotReady, the errors of
 // contexts and those of the database, which are not for clients.
@@ -30,14 +34,18 @@ var (
 	ErrPaused = errors.New("nobody may have a lease yet")
 
 	// ErrUnreadable says that a credential cannot be opened: its row was changed past
-	// this program, or the key is gone. What exactly is wrong is logged.
+	// this program. What exactly is wrong is logged.
 	ErrUnreadable = errors.New("a credential of the connection cannot be opened")
+
+	// ErrKeyMissing is for what another node has sealed with a key that this one has
+	// not been given yet. It is a datastore.ErrNotReady.
+	ErrKeyMissing = datastore.ErrUnknownKey
 )
 
 // refused reports whether an error says that nothing was written. After others, of
 // a commit above all, that is not known.
 func refused(err error) bool {
-	for _, refusal := range []error{ErrUnknown, ErrNameTaken, ErrTooLarge, ErrStale, ErrUnreadable} {
+	for _, refusal := range []error{ErrUnknown, ErrNameTaken, ErrTooLarge, ErrStale, ErrUnreadable, ErrKeyMissing} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -116,14 +116,23 @@ func (s *Store) TakeFlow(ctx context.Context, stateHash [32]byte) (Flow, error) 
 		return Flow{}, err
 	}
 	id := hex.EncodeToString(stateHash[:])
-	var owner string
-	var sealed []byte
+	var plain []byte
+	var broken error
 	var now int64
 	err = s.db.Write(ctx, func(ctx context.Context, tx *datastore.Tx) (err error) {
 		if now, err = tx.Now(ctx); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, "DELETE FROM connector_connection_flows WHERE id = $1 RETURNING owner, sealed", id).Scan(&owner, &sealed)
+		var owner string
+		var sealed []byte
+		err = tx.QueryRow(ctx, "DELETE FROM connector_connection_flows WHERE id = $1 RETURNING owner, sealed", id).Scan(&owner, &sealed)
+		if err != nil {
+			return err
+		}
+		if plain, broken = ring.Open(sealed, flowPlace(id, owner)); errors.Is(broken, datastore.ErrUnknownKey) {
+			return ErrKeyMissing // it stays, for another node
+		}
+		return nil
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return Flow{}, ErrUnknown
@@ -131,8 +140,7 @@ func (s *Store) TakeFlow(ctx context.Context, stateHash [32]byte) (Flow, error) 
 	if err != nil {
 		return Flow{}, err
 	}
-	plain, err := ring.Open(sealed, flowPlace(id, owner))
-	if err != nil {
+	if broken != nil {
 		return Flow{}, ErrUnreadable
 	}
 	var kept sealedFlow

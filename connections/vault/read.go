@@ -11,7 +11,8 @@ import (
 // readTimeout bounds a read that callers share, which none of their contexts ends.
 const readTimeout = 10 * time.Second
 
-// Find returns a connection with its credentials, or ErrUnknown, or ErrUnreadable.
+// Find returns a connection with its credentials, or ErrUnknown, ErrUnreadable or
+// ErrKeyMissing.
 // It is for requests: from memory, if it is there. Whose it is, the caller must
 // check.
 func (s *Store) Find(ctx context.Context, id string) (*Connection, error) {

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -52,11 +53,19 @@ func (s *Store) open(r *record) (*Connection, error) {
 		if err != nil {
 			s.log().Error("a credential cannot be opened, so its connection cannot be used",
 				zap.String("connection", r.ID), zap.Int("scheme", scheme), zap.Error(err))
-			return nil, ErrUnreadable
+			return nil, unopened(err)
 		}
 		in.secrets[scheme] = secret{sealed.version, plain}
 	}
 	return r.with(in), nil
+}
+
+// unopened is what is returned for an error of the key ring's.
+func unopened(err error) error {
+	if errors.Is(err, datastore.ErrUnknownKey) {
+		return ErrKeyMissing
+	}
+	return ErrUnreadable
 }
 
 // bind gives the connection other variables, and binds its credentials to them.

@@ -2,6 +2,7 @@ package oauthtest
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
 	"github.com/go-oauth2/oauth2/v4/errors"
@@ -24,21 +25,22 @@ func (c client) GetByID(_ context.Context, id string) (oauth2.ClientInfo, error)
 type grants struct {
 	codes, access, refresh map[string]oauth2.TokenInfo
 
-	of     map[string]int  // the grant of a token
-	used   map[string]bool // refresh tokens that were
-	now    int             // the grant that new tokens are of
+	of     map[string]int       // the grant of a token
+	used   map[string]time.Time // when refresh tokens were
+	leeway time.Duration        // in which they may be used again
+	now    int                  // the grant that new tokens are of
 	last   int
 	reuses int
 }
 
-func newGrants() *grants {
-	g := &grants{}
+func newGrants(leeway time.Duration) *grants {
+	g := &grants{leeway: leeway}
 	g.revokeAll()
 	return g
 }
 
 // begin begins a request, with a refresh token or "". One that was used revokes
-// its grant.
+// its grant, unless that was just now.
 func (g *grants) begin(refresh string) {
 	g.last++
 	g.now = g.last
@@ -47,9 +49,11 @@ func (g *grants) begin(refresh string) {
 		return
 	}
 	g.now = grant
-	if g.used[refresh] {
+	if at, used := g.used[refresh]; used {
 		g.reuses++
-		g.end(grant)
+		if time.Since(at) >= g.leeway {
+			g.end(grant)
+		}
 	}
 }
 
@@ -73,7 +77,7 @@ func (g *grants) end(grant int) {
 
 func (g *grants) revokeAll() {
 	g.codes, g.access, g.refresh = make(map[string]oauth2.TokenInfo), make(map[string]oauth2.TokenInfo), make(map[string]oauth2.TokenInfo)
-	g.of, g.used = make(map[string]int), make(map[string]bool)
+	g.of, g.used = make(map[string]int), make(map[string]time.Time)
 }
 
 // Create implements oauth2.TokenStore.
@@ -102,10 +106,15 @@ func (g *grants) RemoveByAccess(_ context.Context, access string) error {
 	return nil
 }
 
-// RemoveByRefresh implements oauth2.TokenStore.
+// RemoveByRefresh implements oauth2.TokenStore. Within the leeway, the token is
+// still there.
 func (g *grants) RemoveByRefresh(_ context.Context, refresh string) error {
-	delete(g.refresh, refresh)
-	g.used[refresh] = true
+	if g.leeway == 0 {
+		delete(g.refresh, refresh)
+	}
+	if _, again := g.used[refresh]; !again { // the leeway is counted from the first use
+		g.used[refresh] = time.Now()
+	}
 	return nil
 }
 

@@ -4,7 +4,8 @@
 // The protocol is that of github.com/go-oauth2/oauth2; this package adds what
 // a strict provider does: the client always authenticates, PKCE with S256 is
 // required, redirect URIs are compared exactly, a refresh token works once, and a
-// second use of it revokes the whole grant (RFC 9700, section 4.14.2).
+// second use of it revokes the whole grant (RFC 9700, section 4.14.2), unless the
+// Config has a Leeway.
 package oauthtest
 
 import (
@@ -35,6 +36,7 @@ type Config struct {
 	Scopes       []string          // that can be asked for; default: read, write
 	Lifetime     time.Duration     // of access tokens, in whole seconds; default: 1 h
 	Issuer       string            // sent with codes, as iss (RFC 9207), or ""
+	Leeway       time.Duration     // after its use, in which a refresh token may be used again; default: none
 }
 
 // Server is an http.Handler with the endpoints /authorize (a sign-in page),
@@ -67,7 +69,7 @@ func New(c Config) *Server {
 	if c.Scopes == nil {
 		c.Scopes = []string{"read", "write"}
 	}
-	s := &Server{config: c, mux: http.NewServeMux(), grants: newGrants(), calls: make(map[string]int)}
+	s := &Server{config: c, mux: http.NewServeMux(), grants: newGrants(c.Leeway), calls: make(map[string]int)}
 	s.oauth = server.NewServer(&server.Config{
 		TokenType: "Bearer", ForcePKCE: true,
 		AllowedResponseTypes:        []oauth2.ResponseType{oauth2.Code},

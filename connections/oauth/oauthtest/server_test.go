@@ -115,3 +115,49 @@ func TestTokens(t *testing.T) {
 		}
 	})
 }
+
+// A refresh token that was used works again only within the leeway, as does what
+// it has brought; later it ends the grant.
+func TestLeeway(t *testing.T) {
+	for _, leeway := range []time.Duration{0, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(Config{Leeway: leeway})
+			get := func(form url.Values) (status int, access, refresh string) {
+				form.Set("client_id", "client")
+				form.Set("client_secret", "client-secret")
+				res := ask(s, "POST", "/token", form, nil)
+				var token struct {
+					Access  string `json:"access_token"`
+					Refresh string `json:"refresh_token"`
+				}
+				_ = json.NewDecoder(res.Body).Decode(&token)
+				return res.StatusCode, token.Access, token.Refresh
+			}
+			refresh := func(token string) (status int, access, refresh string) {
+				return get(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+			}
+			_, _, first := get(url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"wonderland"}, "scope": {"read"}})
+			_, _, second := refresh(first)
+			time.Sleep(leeway / 2)
+			status, access, third := refresh(first)
+			if want := map[bool]int{true: 200, false: 401}[leeway > 0]; status != want || s.Reuses() != 1 {
+				t.Errorf("leeway %v: used again: %d, %d reuses", leeway, status, s.Reuses())
+			}
+			time.Sleep(leeway/2 + time.Second)
+			if leeway > 0 {
+				if status, _, _ := refresh(third); status != 200 {
+					t.Errorf("what it has brought: %d", status)
+				}
+			}
+			if status, _, _ := refresh(first); status != 401 {
+				t.Errorf("later: %d", status)
+			}
+			if status, _, _ := refresh(second); status != 401 {
+				t.Errorf("the grant goes on: %d", status)
+			}
+			if res := ask(s, "GET", "/me", nil, http.Header{"Authorization": {"Bearer " + access}}); res.StatusCode != 401 {
+				t.Errorf("its access tokens go on: %s", res.Status)
+			}
+		})
+	}
+}
