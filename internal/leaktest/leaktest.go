@@ -1,0 +1,102 @@
+// Package leaktest looks for secrets where they must not be.
+package leaktest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// minForm is the shortest form that is looked for: shorter ones are there by
+// chance.
+const minForm = 8
+
+// Scanner knows secrets, and the forms in which they leak. Its zero value knows
+// none.
+type Scanner struct {
+	forms map[string]form
+}
+
+type form struct{ secret, name string }
+
+// Leak is a secret that was found.
+type Leak struct {
+	Secret string // its name
+	Form   string
+	Around string // of where it is
+}
+
+// Add has a secret looked for from now on. Its name says which it is in tests'
+// output.
+func (s *Scanner) Add(name, secret string) {
+	if len(secret) < minForm {
+		panic("leaktest: " + name + " is too short to be found")
+	}
+	if s.forms == nil {
+		s.forms = make(map[string]form)
+	}
+	for spelled, as := range formsOf(secret) {
+		if _, known := s.forms[spelled]; !known && len(spelled) >= minForm {
+			s.forms[spelled] = form{name, as}
+		}
+	}
+}
+
+// Find returns the secrets in a text, each once.
+func (s *Scanner) Find(text string) (found []Leak) {
+	seen := make(map[string]bool)
+	for spelled, of := range s.forms {
+		if i := strings.Index(text, spelled); i >= 0 && !seen[of.secret] {
+			seen[of.secret] = true
+			found = append(found, Leak{of.secret, of.name, text[max(0, i-200):min(len(text), i+len(spelled)+100)]})
+		}
+	}
+	slices.SortFunc(found, func(a, b Leak) int { return strings.Compare(a.Secret, b.Secret) })
+	return found
+}
+
+// Check fails the test for each secret that is in a text. One that is there on
+// purpose is given as it is written there: it may be there so.
+func (s *Scanner) Check(t testing.TB, place, text string, allowed ...string) {
+	t.Helper()
+	for _, written := range allowed {
+		text = strings.ReplaceAll(text, written, "")
+	}
+	for _, leak := range s.Find(text) {
+		t.Errorf("%s has %s, %s: …%s…", place, leak.Secret, leak.Form, leak.Around)
+	}
+}
+
+// Names are those of the secrets.
+func (s *Scanner) Names() []string {
+	names := make(map[string]bool)
+	for _, of := range s.forms {
+		names[of.secret] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// formsOf returns all forms of a secret, with what they are called: as a text, and
+// each text in base64 and hexadecimal, too.
+func formsOf(secret string) map[string]string {
+	forms := make(map[string]string)
+	texts := textsOf(secret)
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		text := texts[name]
+		forms[text] = name
+		for spelled, as := range bytesOf(text) {
+			if forms[spelled] == "" {
+				forms[spelled] = as + " of it " + name
+			}
+		}
+	}
+	if n := len(secret); n >= 4*minForm { // what is cut off is enough to know it by
+		forms[secret[:n/2]], forms[secret[n-n/2:]] = "its first half", "its second half"
+	}
+	return forms
+}
+
+// String implements fmt.Stringer.
+func (l Leak) String() string { return fmt.Sprintf("%s, %s", l.Secret, l.Form) }
