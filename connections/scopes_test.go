@@ -20,7 +20,9 @@ func TestScopesMissing(t *testing.T) {
 	for i := range many {
 		many[i] = strings.Repeat("s", i+1)
 	}
-	insufficient := func(scope string) string { return `Bearer realm="x", error="insufficient_scope", scope="` + scope + `"` }
+	insufficient := func(scope string) string {
+		return `Bearer realm="x", error="insufficient_scope", scope="` + scope + `"`
+	}
 	for name, test := range map[string]struct {
 		challenge, configured, granted string
 		want                           []string

@@ -16,10 +16,12 @@ const minForm = 8
 // Scanner knows secrets, and the forms in which they leak. Its zero value knows
 // none.
 type Scanner struct {
-	forms map[string]form
+	needles map[string][]needle // by what they begin with, of minForm bytes
+	names   []string
 }
 
-type form struct{ secret, name string }
+// needle is a form of a secret.
+type needle struct{ text, secret, form string }
 
 // Leak is a secret that was found.
 type Leak struct {
@@ -34,26 +36,28 @@ func (s *Scanner) Add(name, secret string) {
 	if len(secret) < minForm {
 		panic("leaktest: " + name + " is too short to be found")
 	}
-	if s.forms == nil {
-		s.forms = make(map[string]form)
+	if s.needles == nil {
+		s.needles = make(map[string][]needle)
 	}
-	for spelled, as := range formsOf(secret) {
-		if _, known := s.forms[spelled]; !known && len(spelled) >= minForm {
-			s.forms[spelled] = form{name, as}
+	for text, form := range formsOf(secret) {
+		if len(text) >= minForm {
+			s.needles[text[:minForm]] = append(s.needles[text[:minForm]], needle{text, name, form})
 		}
 	}
+	s.names = append(s.names, name)
 }
 
 // Find returns the secrets in a text, each once.
 func (s *Scanner) Find(text string) (found []Leak) {
 	seen := make(map[string]bool)
-	for spelled, of := range s.forms {
-		if i := strings.Index(text, spelled); i >= 0 && !seen[of.secret] {
-			seen[of.secret] = true
-			found = append(found, Leak{of.secret, of.name, text[max(0, i-200):min(len(text), i+len(spelled)+100)]})
+	for i := 0; i+minForm <= len(text); i++ {
+		for _, n := range s.needles[text[i:i+minForm]] {
+			if !seen[n.secret] && strings.HasPrefix(text[i:], n.text) {
+				seen[n.secret] = true
+				found = append(found, Leak{n.secret, n.form, text[max(0, i-200):min(len(text), i+len(n.text)+100)]})
+			}
 		}
 	}
-	slices.SortFunc(found, func(a, b Leak) int { return strings.Compare(a.Secret, b.Secret) })
 	return found
 }
 
@@ -69,14 +73,8 @@ func (s *Scanner) Check(t testing.TB, place, text string, allowed ...string) {
 	}
 }
 
-// Names are those of the secrets.
-func (s *Scanner) Names() []string {
-	names := make(map[string]bool)
-	for _, of := range s.forms {
-		names[of.secret] = true
-	}
-	return slices.Sorted(maps.Keys(names))
-}
+// Names are those of the secrets, in the order in which they came.
+func (s *Scanner) Names() []string { return slices.Clone(s.names) }
 
 // formsOf returns all forms of a secret, with what they are called: as a text, and
 // each text in base64 and hexadecimal, too.
