@@ -54,6 +54,7 @@ type edge struct {
 	addr    string
 	admin   string
 	log     string
+	logged  string // what more there is to say of it
 	storage string
 	options string // of the app connector: its database
 	egress  string // and more of its egress
@@ -121,6 +122,7 @@ func (e *edge) config(connections string) []byte {
 	log default {
 		output file %s
 		level DEBUG
+		%s
 	}
 	connector {
 		%s
@@ -140,7 +142,7 @@ http://%s {
 		respond "next" 299
 	}
 }
-`, e.admin, e.storage, e.log, e.options, e.egress, e.addr, connections))
+`, e.admin, e.storage, e.log, e.logged, e.options, e.egress, e.addr, connections))
 	if err != nil {
 		e.t.Fatal(err)
 	}

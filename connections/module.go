@@ -68,8 +68,8 @@ const (
 //
 // The answer is the API's, without what would act on the edge's own origin in a
 // browser: `Set-Cookie`, `Access-Control-*` and the like; HTML gets `nosniff` and
-// a sandbox. What its header repeats of a credential that stands in the query is
-// replaced by `REDACTED`. What the edge itself answers is `application/problem+json` with a
+// a sandbox. What its header repeats of a credential, in plain, percent-encoded or
+// in base64, is replaced by `REDACTED`; its body is not looked at. What the edge itself answers is `application/problem+json` with a
 // `Proxy-Status` header, which the API's answers never have in its name.
 //
 // Callers are the user that an authentication handler has set, or have an

@@ -168,7 +168,7 @@ func (ex *exchange) answered(res *http.Response) error {
 	}
 	target.StripResponse(res.Header)
 	problem.Disown(res.Header)
-	ex.api.auth.Redact(res.Header, res.Request.URL)
+	ex.api.auth.Redact(res.Header, res.Request.URL, ex.session.put)
 	ex.clean(res)
 	ex.writer.begin(res)
 	res.Body = &answerBody{res.Body, ex, res}
@@ -181,7 +181,7 @@ func (ex *exchange) answered(res *http.Response) error {
 func (ex *exchange) clean(res *http.Response) {
 	target.StripResponseTrailers(res.Trailer)
 	problem.Disown(res.Trailer)
-	ex.api.auth.Redact(res.Trailer, res.Request.URL)
+	ex.api.auth.Redact(res.Trailer, res.Request.URL, ex.session.put)
 }
 
 // fail answers when there is no answer of the API to pass on.

@@ -131,14 +131,20 @@ type session struct {
 	id        string // of the connection
 	ready     *ready
 
-	force   bool         // get another token first
-	sent    oauth.Record // with the last attempt
-	refused int64        // the version of one that the API has refused
+	force   bool                    // get another token first
+	put     []credential.Credential // into the last attempt
+	sent    oauth.Record            // likewise
+	refused int64                   // the version of one that the API has refused
 }
 
 // credentials returns what is to be sent in an attempt, with an access token that is
 // valid. A fresh one costs no lock and no I/O.
-func (s *session) credentials(ctx context.Context) ([]credential.Credential, error) {
+func (s *session) credentials(ctx context.Context) (_ []credential.Credential, err error) {
+	s.put, err = s.next(ctx)
+	return s.put, err
+}
+
+func (s *session) next(ctx context.Context) ([]credential.Credential, error) {
 	api := s.ready.api
 	if api.oauth == nil {
 		return s.ready.credentials, nil

@@ -129,13 +129,14 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 		return testView{Stage: stage, token: session.sent.Version}
 	}
 	defer drain(res)
+	c.api.auth.Redact(res.Header, res.Request.URL, session.put)
 	result := testView{OK: res.StatusCode/100 == 2, Status: res.StatusCode, token: session.sent.Version}
 	switch {
 	case result.OK:
 	case res.StatusCode == http.StatusUnauthorized:
 		result.Stage = stageAuth
 	case res.StatusCode == http.StatusForbidden:
-		result.Stage, result.ScopesMissing = stageScope, scopesAsked(res.Header)
+		result.Stage, result.ScopesMissing = stageScope, c.api.scopesMissing(res, session.sent.Token)
 	default:
 		result.Stage = stageAnswer
 	}
@@ -196,29 +197,4 @@ func stageOf(kind string) string {
 		return stageConnect
 	}
 	return stageAnswer
-}
-
-// maxScopes is how many scopes are told of.
-const maxScopes = 32
-
-// scopesAsked are those that an API says it wants (RFC 6750, section 3).
-func scopesAsked(h http.Header) (scopes []string) {
-	for _, challenge := range h["Www-Authenticate"] {
-		_, rest, ok := strings.Cut(challenge, `scope="`)
-		if !ok || !strings.Contains(challenge, "insufficient_scope") {
-			continue
-		}
-		list, _, _ := strings.Cut(rest, `"`)
-		for _, scope := range strings.Fields(list) {
-			if isScope(scope) && len(scopes) < maxScopes {
-				scopes = append(scopes, scope)
-			}
-		}
-	}
-	return scopes
-}
-
-// isScope reports whether a text can be a scope (RFC 6749, section 3.3).
-func isScope(text string) bool {
-	return len(text) <= maxName && strings.IndexFunc(text, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) < 0
 }

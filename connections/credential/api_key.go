@@ -1,6 +1,9 @@
 package credential
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // APIKey is a key that is sent as it is, in a header, a parameter or a cookie.
 type APIKey struct{ Place Place }
@@ -27,6 +30,15 @@ type apiKey struct {
 func (k apiKey) apply(r *http.Request, _ Attempt) error {
 	k.place.set(r, k.value.Reveal())
 	return nil
+}
+
+// sent includes the last word: of `Token x`, an API may repeat x.
+func (k apiKey) sent() []string {
+	value := k.value.Reveal()
+	if k.place.In == inQuery {
+		return nil // it is found in the URL
+	}
+	return []string{value, value[strings.LastIndexByte(value, ' ')+1:]}
 }
 
 func (k apiKey) form() any {

@@ -41,6 +41,15 @@ func (b basic) apply(r *http.Request, _ Attempt) error {
 	return nil
 }
 
+// sent is the password, or, where there is none to speak of, the username: then
+// that is the key.
+func (b basic) sent() []string {
+	if len(b.password.Reveal()) < minHidden {
+		return []string{b.username.Reveal()}
+	}
+	return []string{b.password.Reveal()}
+}
+
 func (b basic) form() any {
 	return struct {
 		Type     string `json:"type"`

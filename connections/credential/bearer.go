@@ -31,6 +31,8 @@ func setBearer(r *http.Request, token Secret) {
 	r.Header[authorization] = []string{"Bearer " + token.Reveal()}
 }
 
+func (b bearer) sent() []string { return []string{b.token.Reveal()} }
+
 func (b bearer) form() any {
 	return struct {
 		Type  string `json:"type"`

@@ -66,6 +66,7 @@ type Credential struct{ hidden[kept] }
 type kept struct {
 	kind string
 	applier
+	repeatable
 }
 
 // Type returns the type of its scheme.

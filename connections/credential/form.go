@@ -52,7 +52,7 @@ func (a *Auth) Read(scheme int, encoded []byte) (Credential, error) {
 	if err := m.end(); err != nil {
 		return Credential{}, err
 	}
-	return Credential{hide(kept{s.Type(), applier})}, nil
+	return credentialOf(s.Type(), applier), nil
 }
 
 // Encode returns the JSON form of a credential, with its secret in it: it is for

@@ -93,7 +93,7 @@ func NewOAuth2(t Token) (Credential, error) {
 	if t.Expires = t.Expires.Truncate(time.Second); !t.Expires.IsZero() && t.Expires.Unix() <= 0 {
 		return Credential{}, &FieldError{"expires_at", "is before 1970"}
 	}
-	return Credential{hide(kept{OAuth2{}.Type(), oauth2{t}})}, nil
+	return credentialOf(OAuth2{}.Type(), oauth2{t}), nil
 }
 
 // Token returns what is in a credential of OAuth2.
@@ -111,6 +111,8 @@ func (o oauth2) apply(r *http.Request, at Attempt) error {
 	setBearer(r, o.token.Access)
 	return nil
 }
+
+func (o oauth2) sent() []string { return []string{o.token.Access.Reveal()} }
 
 func (o oauth2) form() any {
 	form := struct {

@@ -6,40 +6,79 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 )
 
 const (
-	// minRedacted is the shortest text that is looked for: shorter ones stand in
-	// any header by chance.
+	// minRedacted is the shortest text of the query that is looked for, and minHidden
+	// of what is not in the URL, such as a password that somebody has thought of:
+	// shorter ones stand in any header by chance.
 	minRedacted = 4
+	minHidden   = 8
 
 	// maxDecodings is how often what an answer has is percent-decoded: a URL in the
 	// query of a URL in the query of another one is decoded three times.
 	maxDecodings = 3
 )
 
+// sender is a credential that stands in requests as it is.
+type sender interface{ sent() []string }
+
+// repeatable is what an answer may repeat.
+type repeatable struct {
+	shortest int             // no form of it is shorter; 0: there is nothing
+	patterns func() []string // made once, when a field is long enough
+}
+
+func repeatableOf(values []string) (r repeatable) {
+	if len(values) > 0 {
+		r.shortest = len(slices.MinFunc(values, func(a, b string) int { return len(a) - len(b) }))
+		r.patterns = sync.OnceValue(func() []string { return patternsOf(values) })
+	}
+	return r
+}
+
+// credentialOf returns a credential of a scheme's.
+func credentialOf(kind string, a applier) Credential {
+	var values []string
+	if s, ok := a.(sender); ok {
+		values = slices.DeleteFunc(s.sent(), func(value string) bool { return len(value) < minHidden })
+	}
+	return Credential{hide(kept{kind, a, repeatableOf(values)})}
+}
+
 // Redact replaces in the header of an answer, or its trailers, what the schemes
-// have put into the query of the URL that was asked. APIs repeat it in Location
-// and Link, from where it would get to who may not know it. It is found
+// have put into the request: into the URL that was asked, which APIs repeat in
+// Location and Link, or elsewhere, from these credentials, which an API may echo.
+// From an answer's header it would get into logs, too. It is found
 // percent-encoded, also with plus signs for spaces, and in base64, alone or in a
-// longer text. Where nothing stands in the query, it costs nothing.
-func (a *Auth) Redact(answer http.Header, asked *url.URL) {
-	if !a.hasQuery {
+// longer text. Bodies are not looked at: they are streamed, and may be compressed,
+// signed or a part.
+func (a *Auth) Redact(answer http.Header, asked *url.URL, credentials []Credential) {
+	for _, c := range credentials {
+		c.reveal().redact(answer)
+	}
+	if a.hasQuery {
+		repeatableOf(a.inQuery(asked.RawQuery)).redact(answer)
+	}
+}
+
+func (r repeatable) redact(answer http.Header) {
+	if r.shortest == 0 {
 		return
 	}
-	patterns := patternsOf(a.inQuery(asked.RawQuery))
-	if len(patterns) == 0 {
-		return
-	}
-	for name, values := range answer {
+	for name, fields := range answer {
 		if name == "Content-Length" {
 			continue // a number, which frames the answer
 		}
-		for i, value := range values {
-			if clean := redact(value, patterns); clean != value {
+		for i, field := range fields {
+			if len(field) < r.shortest {
+				continue
+			}
+			if clean := redact(field, r.patterns()); clean != field {
 				// others may have the slice, too
-				values = slices.Clone(values)
-				values[i], answer[name] = clean, values
+				fields = slices.Clone(fields)
+				fields[i], answer[name] = clean, fields
 			}
 		}
 	}
