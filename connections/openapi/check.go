@@ -96,7 +96,10 @@ func (d *Document) find(method string, segments []string) (*path, *operation) {
 func (o *operation) checkRequest(call Call) []Difference {
 	found := []Difference{}
 	query, _ := url.ParseQuery(call.Query) // what can be read of it
-	for _, p := range o.required {
+	for _, p := range o.parameters {
+		if !p.required || p.in != "query" && p.in != "header" {
+			continue
+		}
 		has := query.Has(p.name) || slices.ContainsFunc(slices.Collect(maps.Keys(query)), func(name string) bool {
 			return strings.HasPrefix(name, p.name+"[") // an object, or an array
 		})

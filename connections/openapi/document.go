@@ -20,10 +20,11 @@ type path struct {
 }
 
 type operation struct {
-	id        string
-	required  []parameter // of the query and the header
-	body      *requestBody
-	responses []response
+	id         string
+	elsewhere  bool // it is on a server of its own
+	parameters []parameter
+	body       *requestBody
+	responses  []response
 }
 
 type requestBody struct {
@@ -96,11 +97,11 @@ func (r reader) operation(item, n *node) *operation {
 	if made, ok := r.operations[n]; ok {
 		return made
 	}
-	o := &operation{id: n.get("operationId").text()}
+	o := &operation{id: n.get("operationId").text(), elsewhere: item.get("servers") != nil || n.get("servers") != nil}
 	o.id = strings.ToValidUTF8(o.id[:min(len(o.id), maxName)], "")
 	for _, p := range r.parameters(item, n) {
-		if p.required && len(p.name) <= maxName && (p.in == "query" || p.in == "header" && !isDescribedElsewhere(p.name)) {
-			o.required = append(o.required, p)
+		if len(p.name) <= maxName && !(p.in == "header" && isDescribedElsewhere(p.name)) {
+			o.parameters = append(o.parameters, p)
 		}
 	}
 	if body := r.resolve(n.get("requestBody")); body != nil {
