@@ -107,11 +107,12 @@ func (o Operation) Request(given map[string]string, filled func(in, name string)
 			r.Header[p.name] = []string{value}
 		}
 	}
-	var missing string
-	if r.Path, missing = expand(o.Path, inPath); missing != "" {
+	path, missing := expand(o.Path, inPath)
+	if missing != "" {
 		return Request{}, &Obstacle{NoValue, missing}
 	}
-	if r.Query = strings.Join(query, "&"); len(r.Path)+len(r.Query) > maxTarget {
+	r.Path, r.Query = path, strings.Join(query, "&")
+	if len(r.Path) == 0 || len(r.Path)+len(r.Query) > maxTarget {
 		return Request{}, &Obstacle{Reason: NoPath}
 	}
 	return r, nil
@@ -126,7 +127,7 @@ func (p parameter) isSent(value string) bool {
 }
 
 // expand puts values into a path whose braces are in pairs. A variable without
-// one is missing.
+// one is missing; where that has no name, there is no path.
 func expand(template string, values map[string]string) (path, missing string) {
 	var b strings.Builder
 	for {

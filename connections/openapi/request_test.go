@@ -67,6 +67,7 @@ func TestRequest(t *testing.T) {
 		"control character":     {"/a", `{` + query + `, "example": "a\nb"}`, ``, nil, "parameter q"},
 		"no value":              {"/a", `{` + query + `}`, ``, nil, "parameter q"},
 		"not declared":          {"/a/{id}/{more}", `{` + path + `, "example": 1}`, ``, nil, "parameter more"},
+		"no name":               {"/a/{}", ``, ``, nil, "path "},
 		"not required":          {"/a/{id}", `{"in": "path", "name": "id", "example": 1}`, ``, nil, "/a/1 ? map[]"},
 		"cookie":                {"/a", `{"in": "cookie", "name": "c", "required": true, "example": "x"}`, ``, nil, "parameter c"},
 		"cookie, given":         {"/a", `{"in": "cookie", "name": "q"}, {"in": "query", "name": "q"}`, ``, map[string]string{"q": "1"}, "/a ?q=1 map[]"},
