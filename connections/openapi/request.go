@@ -3,7 +3,6 @@ package openapi
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,20 +28,8 @@ type Operation struct {
 	described *operation
 }
 
-// Operations returns those of a document. Of paths that match the same call, the
-// one whose operation the call is comes first.
-func (d *Document) Operations() iter.Seq[Operation] {
-	return func(yield func(Operation) bool) {
-		for _, p := range d.paths {
-			for _, method := range slices.Sorted(maps.Keys(p.operations)) {
-				o := p.operations[method]
-				if !yield(Operation{o.id, method, p.template, o}) {
-					return
-				}
-			}
-		}
-	}
-}
+// Operations returns those of a document, in its order.
+func (d *Document) Operations() iter.Seq[Operation] { return slices.Values(d.operations) }
 
 // Takes reports whether an operation has a parameter of that name in its path,
 // query or header.

@@ -27,17 +27,10 @@ func TestOperations(t *testing.T) {
 	for o := range d.Operations() {
 		got = append(got, strings.TrimSpace(o.ID+" "+o.Method+" "+o.Path))
 	}
-	want := "CountTickets GET /api/v2/tickets/count.json, DeleteTicket DELETE /api/v2/tickets/{ticket_id}, ShowTicket GET /api/v2/tickets/{ticket_id}"
-	if all := strings.Join(got, ", "); !strings.Contains(all, want) || len(got) != 7 {
+	want := "ListTickets GET /api/v2/tickets, CreateTicket POST /api/v2/tickets, ShowTicket GET /api/v2/tickets/{ticket_id}, " +
+		"DeleteTicket DELETE /api/v2/tickets/{ticket_id}, CountTickets GET /api/v2/tickets/count.json, ShowSelf GET /api/v2/users/me.json, GET /status"
+	if all := strings.Join(got, ", "); all != want {
 		t.Errorf("%s\nwant %s", all, want)
-	}
-	first := 0
-	for range d.Operations() {
-		first++
-		break
-	}
-	if first != 1 {
-		t.Error("it does not end")
 	}
 }
 
