@@ -12,6 +12,7 @@ import (
 
 	"github.com/f737063d/caddy-connector/connections/credential"
 	"github.com/f737063d/caddy-connector/connections/oauth"
+	"github.com/f737063d/caddy-connector/connections/openapi"
 	"github.com/f737063d/caddy-connector/connections/retry"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/template"
@@ -38,6 +39,12 @@ type API struct {
 	// URL.
 	Test *TestRequest `json:"test,omitempty"`
 
+	// The file with the API's OpenAPI document (3.0 or 3.1, in JSON or YAML, at most
+	// 32 MiB), against which users can have the API tested. Paths of the document are
+	// behind the base URL; its servers are not asked. The file's path is relative to
+	// the working directory; it is read when the config is loaded. Default: none.
+	OpenAPI string `json:"openapi,omitempty"`
+
 	// Hosts, with or without a port, that a request may call instead of that of
 	// the base URL, with the same credentials. Default: none.
 	AllowBaseURL []string `json:"allow_base_url,omitempty"`
@@ -54,6 +61,7 @@ type API struct {
 	budget   retry.Budget
 	limiters limiters
 	measured measured
+	document *openapi.Document // nil: none is configured
 
 	oauth       *oauth.Client // nil: none of the schemes is oauth2
 	oauthScheme int           // its index

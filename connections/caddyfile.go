@@ -66,6 +66,7 @@ func parseConnections(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 //	            token_param     <name> <value>
 //	        }
 //	        test           [<method>] <path>
+//	        openapi        <file>
 //	        allow_base_url <host>...
 //	        rate_limit     <n>
 //	    }

@@ -19,6 +19,8 @@ func (a *API) unmarshal(d *caddyfile.Dispenser, name string) (known bool, err er
 		return true, a.unmarshalAuth(d)
 	case "test":
 		return true, a.unmarshalTest(d)
+	case "openapi":
+		return true, directive.Word(d, &a.OpenAPI, checkDocument)
 	case "allow_base_url":
 		if len(a.AllowBaseURL) > 0 {
 			return true, directive.Duplicate(d)

@@ -81,6 +81,13 @@ var (
 	errCursor       = refuse(http.StatusBadRequest, "cursor_invalid", requestError, "The after, or before, is not the id of a connection; or both are there.")
 	errIndex        = refuse(http.StatusNotFound, "credential_unknown", notFound, "The API has no scheme with this number.")
 
+	errNoDocument   = refuse(http.StatusConflict, "test_unsupported", requestDenied, "The API has no OpenAPI document that it could be tested against.")
+	errTesting      = refuse(http.StatusTooManyRequests, "rate_limited", requestDenied, "Another test of an API is under way for the caller.")
+	errConnectionID = invalid("connection_id_invalid", "The connection_id must be the id of a connection.")
+	errOperations   = invalid("operations_invalid", "The operations must be an array of 1 to 32 objects with an operation_id, or with a method and a path, and parameters.")
+	errOperation    = invalid("operation_unknown", "The document has no such operation.")
+	errParameters   = invalid("parameters_invalid", "The parameters must be an object of texts of 1 to 1024 bytes, by the names that the operation's path, query and header have.")
+
 	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session it is required.")
 	errNoAuthorization = refuse(http.StatusConflict, "authorization_unsupported", requestDenied, "Users do not sign in at this API.")
 	errSeveralSchemes  = refuse(http.StatusConflict, "connection_required", requestDenied, "The API takes several credentials: make the connection first, and then name it here.")
@@ -221,7 +228,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 		w.Header().Set("Allow", allowedMethods)
 	case errNotReady, errExpired:
 		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
-	case errRate, errTestRate:
+	case errRate, errTestRate, errTesting:
 		w.Header().Set("Retry-After", "1")
 	}
 	if r.Problem == problem.ClientGone {

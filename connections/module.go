@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -91,7 +92,7 @@ const (
 // `caddy_connections_requests_total` | `api`, `status` (`2xx`) | Requests to APIs, by class of the answer's status
 // `caddy_connections_upstream_duration_seconds` | `api` | Histogram of the time until the API's response header, retries included
 // `caddy_connections_retries_total` | `api` | Attempts after the first
-// `caddy_connections_api_requests_total` | `operation` (`list_connectors`, `get_connector`, `create`, `list`, `get`, `update`, `update_credential`, `delete`, `test`, `describe`), `status` (`2xx`) | Requests to the API of connections, by class of the answer's status
+// `caddy_connections_api_requests_total` | `operation` (`list_connectors`, `get_connector`, `create`, `list`, `get`, `update`, `update_credential`, `delete`, `test`, `test_connector`, `describe`), `status` (`2xx`) | Requests to the API of connections, by class of the answer's status
 // `caddy_connections_rejections_total` | `reason` | Requests that the edge answered itself; the reason is the `code` in the answer
 type Handler struct {
 	// The path that the paths of this handler begin with, compared byte for byte.
@@ -139,6 +140,7 @@ type Handler struct {
 	refresher  *oauth.Refresher
 	clients    clients // those with client certificates
 	tests      *pace.Pace
+	testing    sync.Map        // owners who have an API tested against its document
 	document   json.RawMessage // what describes the API
 	buffers    copybuffer.Pool
 	proxy      *httputil.ReverseProxy
@@ -176,6 +178,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(h.APIs)) {
 		if err := h.APIs[name].provision(name); err != nil {
 			return fmt.Errorf("api %s: %w", name, err)
+		}
+		if err := h.APIs[name].provisionDocument(h.logger); err != nil {
+			return fmt.Errorf("api %s: openapi: %w", name, err)
 		}
 		if h.APIs[name].isExposed() {
 			h.logger.Warn("credentials are sent to an API without TLS", zap.String("api", name))

@@ -127,7 +127,10 @@ func TestReference(t *testing.T) {
 	schemas := specified().At("components", "schemas").Value.(jsonObject)
 	add(schemas["Stage"].(jsonObject)["enum"])
 	add(schemas["Status"].(jsonObject)["enum"])
-	for _, name := range []string{"Connection", "Page", "TestResult", "Connector"} {
+	add(schemas["SkipReason"].(jsonObject)["enum"])
+	for _, name := range []string{
+		"Connection", "Page", "TestResult", "Connector", "ConnectorTestRequest", "ConnectorTestResult", "OperationResult", "SkippedOperation", "Difference",
+	} {
 		for member := range schemas[name].(jsonObject)["properties"].(jsonObject) {
 			words = append(words, member)
 		}

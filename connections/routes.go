@@ -35,6 +35,9 @@ const organisation = "/o/{organisation}"
 var routes = []route{
 	{"/connectors", read(operation{"list_connectors", (*call).listConnectors})},
 	{"/connectors/{connector}", read(operation{"get_connector", (*call).getConnector})},
+	{"/connectors/{connector}/test", map[string]operation{
+		http.MethodPost: {"test_connector", (*call).testConnector},
+	}},
 	{"/connectors/{connector}/connections", map[string]operation{
 		http.MethodGet:  {"list", (*call).list},
 		http.MethodHead: {"list", (*call).list},

@@ -120,11 +120,7 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 		return testView{Stage: stageTarget}
 	}
 	session := session{refresher: c.handler.refresher, id: opened.ID, ready: ready}
-	res, stage := c.attempt(r, &session)
-	if stage == "" && session.refuse(res.StatusCode) {
-		drain(res)
-		res, stage = c.attempt(r.Clone(ctx), &session)
-	}
+	res, stage := c.ask(r, &session)
 	if stage != "" {
 		return testView{Stage: stage, token: session.sent.Version}
 	}
@@ -141,6 +137,16 @@ func (c *call) try(ctx context.Context, opened *vault.Connection) testView {
 		result.Stage = stageAnswer
 	}
 	return result
+}
+
+// ask sends the call, and again where its access token is not known any more.
+func (c *call) ask(r *http.Request, session *session) (res *http.Response, stage string) {
+	res, stage = c.attempt(r, session)
+	if stage == "" && session.refuse(res.StatusCode) {
+		drain(res)
+		res, stage = c.attempt(r.Clone(r.Context()), session)
+	}
+	return res, stage
 }
 
 // attempt sends the call with its credentials, or returns the stage that failed.
@@ -176,7 +182,11 @@ func (a *API) testRequest(ctx context.Context, c *vault.Connection) (*http.Reque
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, call.Method, "", http.NoBody)
+	return newTestRequest(ctx, call.Method, location)
+}
+
+func newTestRequest(ctx context.Context, method string, location *url.URL) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "", http.NoBody)
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/f737063d/caddy-connector/internal/configfile"
 )
 
 // maxCatalogueFile is the largest file of the catalogue, in bytes.
@@ -75,23 +75,10 @@ func (t *EventType) provision(name string) (err error) {
 
 // readJSON reads a file of the catalogue.
 func readJSON(path string) (json.RawMessage, error) {
-	// opening a pipe would wait for somebody who writes to it
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxCatalogueFile+1))
+	content, err := configfile.Read(path, maxCatalogueFile)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(content) > maxCatalogueFile:
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxCatalogueFile)
 	case !json.Valid(content):
 		return nil, fmt.Errorf("%s is not JSON", path)
 	}

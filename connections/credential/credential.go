@@ -138,6 +138,20 @@ func (a *Auth) NeedsBody() bool { return a.needsBody }
 // them, as a trailer too, is not for the API.
 func (a *Auth) Headers() header.Set { return a.headers }
 
+// Fills reports whether the schemes set a parameter of a request's header, query or
+// cookies, as OpenAPI names these places.
+func (a *Auth) Fills(in, name string) bool {
+	switch in {
+	case inHeader:
+		return a.headers.Has(name)
+	case inQuery:
+		return a.queries.Has(name)
+	case inCookie:
+		return a.cookies.Has(name)
+	}
+	return false
+}
+
 // Apply puts the credentials, one for each scheme, into an outbound request whose
 // URL and header are otherwise final. It replaces what the request has in their
 // places, in any spelling; so the request can be sent again after another Apply.

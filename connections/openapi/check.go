@@ -96,7 +96,10 @@ func (d *Document) find(method string, segments []string) (*path, *operation) {
 func (o *operation) checkRequest(call Call) []Difference {
 	found := []Difference{}
 	query, _ := url.ParseQuery(call.Query) // what can be read of it
-	for _, p := range o.required {
+	for _, p := range o.parameters {
+		if !p.required || p.in != "query" && p.in != "header" {
+			continue
+		}
 		has := query.Has(p.name) || slices.ContainsFunc(slices.Collect(maps.Keys(query)), func(name string) bool {
 			return strings.HasPrefix(name, p.name+"[") // an object, or an array
 		})
@@ -206,11 +209,30 @@ func bestType(types []string, got string) int {
 	return -1
 }
 
+// common are the media types that are told as they are.
+var common = []string{
+	"application/json", "application/octet-stream", "application/pdf", "application/problem+json", "application/x-www-form-urlencoded", "application/xml",
+	"application/zip", "multipart/form-data", "text/csv", "text/html", "text/javascript", "text/json", "text/plain", "text/xml",
+}
+
+// shownType tells a media type of a call, but for words that could be anything.
 func shownType(mediaType string) string {
 	if mediaType == "" {
 		return "none"
 	}
-	return mediaType
+	if slices.Contains(common, mediaType) {
+		return mediaType
+	}
+	kind, _, _ := strings.Cut(mediaType, "/")
+	if !slices.Contains([]string{"application", "audio", "font", "image", "message", "model", "multipart", "text", "video"}, kind) {
+		return "another"
+	}
+	for _, suffix := range []string{"+json", "+xml"} {
+		if strings.HasSuffix(mediaType, suffix) {
+			return kind + "/*" + suffix
+		}
+	}
+	return kind + "/*"
 }
 
 func shownTypes(types []string) string {

@@ -149,6 +149,18 @@ func TestSchemaInItself(t *testing.T) {
 	}
 }
 
+// Words of a media type that are none of the usual ones may be a secret.
+func TestShownType(t *testing.T) {
+	for mediaType, want := range map[string]string{
+		"": "none", "text/html": "text/html", "application/problem+json": "application/problem+json", "application/vnd.secret+json": "application/*+json",
+		"image/svg+xml": "image/*+xml", "text/secret": "text/*", "secret/json": "another", "secret": "another", "secret+json": "another",
+	} {
+		if got := shownType(mediaType); got != want {
+			t.Errorf("%q: %q, want %q", mediaType, got, want)
+		}
+	}
+}
+
 func TestCheckInParallel(t *testing.T) {
 	d := parsed(t, string(file(t, "helpdesk.yaml")))
 	var all sync.WaitGroup

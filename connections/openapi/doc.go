@@ -57,6 +57,9 @@
 // places, types and keywords, but no values, which may be secrets. Formats are
 // not checked, nor are patterns that are not in RE2's syntax.
 //
+// Document.Operations are what an API can be tested with; Operation.Request makes
+// the request, of given values and the document's examples.
+//
 // # Bounds
 //
 // A document has at most 32 MiB, 128 levels, and a million parts, with what YAML's

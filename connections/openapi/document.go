@@ -9,8 +9,9 @@ import (
 // Document is what calls are checked against. Of what was read it has no more
 // than that needs. It can be used by several goroutines.
 type Document struct {
-	paths   []*path // in the order in which they are asked
-	schemas *schemas
+	paths      []*path     // in the order in which they are asked
+	operations []Operation // in the document's
+	schemas    *schemas
 }
 
 type path struct {
@@ -20,10 +21,11 @@ type path struct {
 }
 
 type operation struct {
-	id        string
-	required  []parameter // of the query and the header
-	body      *requestBody
-	responses []response
+	id         string
+	elsewhere  bool // it is on a server of its own
+	parameters []parameter
+	body       *requestBody
+	responses  []response
 }
 
 type requestBody struct {
@@ -66,14 +68,18 @@ func (s *source) document() (*Document, error) {
 	s.operations(func(template string, item *node, method string, n *node) {
 		if current == nil || template != current.template {
 			current = &path{template: template, operations: make(map[string]*operation)}
-			var ok bool
-			if current.pattern, ok = newPattern(template); ok {
+			if current.pattern, _ = newPattern(template); current.pattern != nil {
 				d.paths = append(d.paths, current)
 			} else {
 				s.addAt(n, Warning, "A path is left out: its braces are not in pairs.", shown(template))
 			}
 		}
-		current.operations[strings.ToUpper(method)] = r.operation(item, n)
+		made := r.operation(item, n)
+		method = strings.ToUpper(method)
+		current.operations[method] = made
+		if current.pattern != nil {
+			d.operations = append(d.operations, Operation{made.id, method, template, made})
+		}
 	})
 	switch {
 	case r.tooMany:
@@ -96,11 +102,11 @@ func (r reader) operation(item, n *node) *operation {
 	if made, ok := r.operations[n]; ok {
 		return made
 	}
-	o := &operation{id: n.get("operationId").text()}
+	o := &operation{id: n.get("operationId").text(), elsewhere: item.get("servers") != nil || n.get("servers") != nil}
 	o.id = strings.ToValidUTF8(o.id[:min(len(o.id), maxName)], "")
 	for _, p := range r.parameters(item, n) {
-		if p.required && len(p.name) <= maxName && (p.in == "query" || p.in == "header" && !isDescribedElsewhere(p.name)) {
-			o.required = append(o.required, p)
+		if len(p.name) <= maxName && !(p.in == "header" && isDescribedElsewhere(p.name)) {
+			o.parameters = append(o.parameters, p)
 		}
 	}
 	if body := r.resolve(n.get("requestBody")); body != nil {

@@ -48,6 +48,7 @@ func (s *source) operations(visit func(path string, item *node, method string, o
 type parameter struct {
 	in, name string // as in the document; the names of headers in canonical form
 	required bool
+	example  string // or default, or ""
 }
 
 // parameters returns those of an operation and of its path.
@@ -61,7 +62,7 @@ func (s *source) parameters(item, operation *node) []parameter {
 	}
 	for _, n := range slices.Concat(own, shared) {
 		n = s.resolve(n)
-		p := parameter{n.get("in").text(), n.get("name").text(), n.get("required").isTrue()}
+		p := parameter{n.get("in").text(), n.get("name").text(), n.get("required").isTrue(), s.example(n)}
 		if p.in == "header" {
 			p.name = textproto.CanonicalMIMEHeaderKey(p.name)
 		}
