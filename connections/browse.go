@@ -10,7 +10,7 @@ import (
 // and back, or reports that the path is none of that.
 func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bool {
 	var err error
-	var name string
+	var name, returnTo string
 	params, back := routing.Match("/connectors/{connector}/oauth2/callback", path)
 	switch {
 	case path != "/oauth2/authorize" && !back:
@@ -26,7 +26,7 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bo
 			err = errConnector
 			break
 		}
-		err = h.callback(w, r, api)
+		returnTo, err = h.callback(w, r, api)
 	default:
 		name = "authorize"
 		err = h.authorize(w, r)
@@ -37,7 +37,11 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bo
 		status = told.Status
 		rejectionsTotal.WithLabelValues(told.Code).Inc()
 		w.Header().Set("Proxy-Status", "caddy-connector; error="+told.ProxyError)
-		writePage(w, told.Status, "Not connected", told.Message)
+		if returnTo != "" {
+			leave(w, withQuery(returnTo, "error="+told.Code))
+		} else {
+			writePage(w, told.Status, "Not connected", told.Message)
+		}
 	}
 	managedTotal.WithLabelValues(name, statusClass(status)).Inc()
 	return true
