@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/f737063d/caddy-connector/internal/routing"
@@ -10,7 +11,7 @@ import (
 // and back, or reports that the path is none of that.
 func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bool {
 	var err error
-	var name, returnTo string
+	var name string
 	params, back := routing.Match("/connectors/{connector}/oauth2/callback", path)
 	switch {
 	case path != "/oauth2/authorize" && !back:
@@ -26,7 +27,7 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bo
 			err = errConnector
 			break
 		}
-		returnTo, err = h.callback(w, r, api)
+		err = h.callback(w, r, api)
 	default:
 		name = "authorize"
 		err = h.authorize(w, r)
@@ -37,12 +38,30 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bo
 		status = told.Status
 		rejectionsTotal.WithLabelValues(told.Code).Inc()
 		w.Header().Set("Proxy-Status", "caddy-connector; error="+told.ProxyError)
-		if returnTo != "" {
-			leave(w, withQuery(returnTo, "error="+told.Code))
+		if to, ok := errors.AsType[*returningError](err); ok {
+			leave(w, withQuery(to.location, "error="+told.Code))
 		} else {
 			writePage(w, told.Status, "Not connected", told.Message)
 		}
 	}
 	managedTotal.WithLabelValues(name, statusClass(status)).Inc()
 	return true
+}
+
+// returningError is one that the app is told of, where it wants the browser back.
+type returningError struct {
+	location string
+	cause    error
+}
+
+// Error implements error.
+func (e *returningError) Error() string { return e.cause.Error() }
+
+func (e *returningError) Unwrap() error { return e.cause }
+
+func returning(location string, err error) error {
+	if err == nil || location == "" {
+		return err
+	}
+	return &returningError{location, err}
 }

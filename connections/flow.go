@@ -171,52 +171,47 @@ func (h *Handler) redirectURI(api *API) string {
 	return h.PublicURL + h.managePath + "/connectors/" + api.name + "/oauth2/callback"
 }
 
-// callback takes what the API's sign-in page has sent the browser back with. Where
-// it fails, it returns where to send the browser with the error, if that is known.
-func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) (returnTo string, err error) {
+// callback takes what the API's sign-in page has sent the browser back with.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) (err error) {
 	presented, err := oauth.ReadCallback(r.URL.RawQuery)
 	if err != nil {
-		return "", errFlow
+		return errFlow
 	}
 	flow, begun, err := h.take(r, presented.State, "callback")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if flow.API != api.name || !sameBrowser(r, flow.BrowserHash) || !h.mayGoOn(r, flow, begun) {
-		return "", errFlow
+		return errFlow
 	}
 	dropCookie(w)
-	made, err := h.exchange(r, api, flow, begun, presented)
+	defer func() { err = returning(flow.ReturnTo, err) }()
+	code, err := api.oauth.Code(presented, presented.State) // it is the state that the flow was found by
 	if err != nil {
-		return flow.ReturnTo, err
+		return ofCallback(err)
+	}
+	token, err := api.oauth.Exchange(r.Context(), oauth.CodeExchange{Code: code, Verifier: flow.Verifier, RedirectURI: flow.RedirectURI})
+	if err != nil {
+		return ofCallback(err)
+	}
+	made, err := h.connect(r, api, flow, begun, token)
+	if err != nil {
+		return err
 	}
 	if flow.ReturnTo == "" {
 		writePage(w, http.StatusOK, "Connected", "You are connected to "+api.name+". You can close this page.")
-		return "", nil
+		return nil
 	}
 	added := "connection=" + made.ID
 	if !begun.Session {
 		confirmation, err := h.begin(r, vault.Flow{Owner: flow.Owner, API: api.name, Connection: made.ID}, pending{Step: "confirm"})
 		if err != nil {
-			return flow.ReturnTo, err
+			return err
 		}
 		added += "&confirmation=" + confirmation
 	}
 	leave(w, withQuery(flow.ReturnTo, added))
-	return "", nil
-}
-
-// exchange gets the token that a user has signed in for, and keeps it.
-func (h *Handler) exchange(r *http.Request, api *API, flow vault.Flow, begun pending, presented oauth.Callback) (*vault.Connection, error) {
-	code, err := api.oauth.Code(presented, presented.State) // it is the state that the flow was found by
-	if err != nil {
-		return nil, ofCallback(err)
-	}
-	token, err := api.oauth.Exchange(r.Context(), oauth.CodeExchange{Code: code, Verifier: flow.Verifier, RedirectURI: flow.RedirectURI})
-	if err != nil {
-		return nil, ofCallback(err)
-	}
-	return h.connect(r, api, flow, begun, token)
+	return nil
 }
 
 // connect keeps what a user has signed in for.

@@ -9,7 +9,7 @@ import (
 )
 
 // Whoever has not signed in comes back to the app, too, which is told why.
-func TestFlowReturnsWithTheError(t *testing.T) {
+func TestFlowTellsTheApp(t *testing.T) {
 	as := newAuthorization(t, oauthtest.Config{})
 	e := start(t, as.block(""))
 	const key = "Authorization: Bearer platform-key-0123456789"
