@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/f737063d/caddy-connector/internal/routing"
@@ -37,8 +38,30 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request, path string) bo
 		status = told.Status
 		rejectionsTotal.WithLabelValues(told.Code).Inc()
 		w.Header().Set("Proxy-Status", "caddy-connector; error="+told.ProxyError)
-		writePage(w, told.Status, "Not connected", told.Message)
+		if to, ok := errors.AsType[*returningError](err); ok {
+			leave(w, withQuery(to.location, "error="+told.Code))
+		} else {
+			writePage(w, told.Status, "Not connected", told.Message)
+		}
 	}
 	managedTotal.WithLabelValues(name, statusClass(status)).Inc()
 	return true
+}
+
+// returningError is one that the app is told of, where it wants the browser back.
+type returningError struct {
+	location string
+	cause    error
+}
+
+// Error implements error.
+func (e *returningError) Error() string { return e.cause.Error() }
+
+func (e *returningError) Unwrap() error { return e.cause }
+
+func returning(location string, err error) error {
+	if err == nil || location == "" {
+		return err
+	}
+	return &returningError{location, err}
 }

@@ -91,8 +91,9 @@ var (
 	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session it is required.")
 	errNoAuthorization = refuse(http.StatusConflict, "authorization_unsupported", requestDenied, "Users do not sign in at this API.")
 	errSeveralSchemes  = refuse(http.StatusConflict, "connection_required", requestDenied, "The API takes several credentials: make the connection first, and then name it here.")
-	errFlow            = refuse(http.StatusBadRequest, "flow_invalid", requestDenied, "This link has expired or was used before, or it was opened in another browser; begin anew.")
-	errNotGranted      = refuse(http.StatusForbidden, "authorization_denied", requestDenied, "The API was not allowed to connect.")
+	errFlow            = refuse(http.StatusBadRequest, "flow_invalid", requestDenied, "This link has expired or was used before, or it was opened in another browser or by another user. Go back to the app, and begin anew.")
+	errNotGranted      = refuse(http.StatusForbidden, "authorization_denied", requestDenied, "You did not allow it, or the API has refused.")
+	errNoToken         = refuse(http.StatusServiceUnavailable, "token_unavailable", internalError, "The API's authorization server gave no answer. Go back to the app, and begin anew in a moment.")
 
 	errUnreachable = refuse(http.StatusBadGateway, "upstream_unreachable", proxyerror.ConnectionRefused, "The API cannot be reached.")
 	errAnswer      = refuse(http.StatusBadGateway, "upstream_failed", proxyerror.ProtocolError, "The API did not give a valid answer.")

@@ -174,7 +174,7 @@ func (h *Handler) redirectURI(api *API) string {
 }
 
 // callback takes what the API's sign-in page has sent the browser back with.
-func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) error {
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) (err error) {
 	presented, err := oauth.ReadCallback(r.URL.RawQuery)
 	if err != nil {
 		return errFlow
@@ -187,6 +187,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) err
 		return errFlow
 	}
 	dropCookie(w)
+	defer func() { err = returning(flow.ReturnTo, err) }()
 	code, err := api.oauth.Code(presented, presented.State) // it is the state that the flow was found by
 	if err != nil {
 		return ofCallback(err)
@@ -328,8 +329,8 @@ func writePage(w http.ResponseWriter, status int, title, text string) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>%[1]s</title>
-<body style="font-family:system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem"><h1>%[1]s</h1><p>%[2]s</p>
+	_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>%[1]s</title>
+<body style="font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem"><h1>%[1]s</h1><p>%[2]s</p>
 `, html.EscapeString(title), html.EscapeString(text))
 }
 
@@ -344,7 +345,7 @@ func ofCallback(err error) error {
 	case of.Kind == oauth.Misconfigured:
 		return errClient
 	case of.Kind == oauth.Transient:
-		return errExpired
+		return errNoToken
 	}
 	return errAnswer
 }

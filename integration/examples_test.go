@@ -103,34 +103,7 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	for _, part := range regexp.MustCompile("(?s)<!-- quickstart -->\n```console\n(.*?)```").FindAllSubmatch(readme, -1) {
 		session += string(part[1])
 	}
-	text, err := os.ReadFile("../examples/quickstart/Caddyfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var renamed []string
-	for _, port := range []string{":8080", ":8081", ":8082", ":8083", ":8084", ":8085", ":8086", ":8087", ":8088"} {
-		renamed = append(renamed, port, ":"+portOf(freeAddr(t)))
-	}
-	ports := strings.NewReplacer(renamed...)
-	t.Setenv("TMPDIR", t.TempDir()) // what earlier runs have kept stays theirs
-	t.Chdir("..")                   // the secrets are named from there
-	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
-	config, err := adapt(caddyfile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	(&server{t: t}).loadJSON(string(config))
-	t.Cleanup(func() { _ = caddy.Stop() })
-
-	for _, port := range []string{":8083", ":8087"} {
-		eventually(t, "the certificate of the site at "+port, func() bool {
-			conn, err := tls.Dial("tcp", "localhost"+ports.Replace(port), &tls.Config{InsecureSkipVerify: true})
-			if err == nil {
-				conn.Close()
-			}
-			return err == nil
-		})
-	}
+	ports := startQuickstart(t)
 	commands := strings.Split("\n"+session, "\n$ ")[1:]
 	if len(commands) < 20 {
 		t.Fatalf("%d commands", len(commands))
@@ -153,6 +126,41 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 			t.Errorf("%s\ngot %s\nwant %s", line, got, want)
 		}
 	}
+}
+
+// startQuickstart runs the quickstart until the test ends, from the top of the
+// repository and on other ports, which it returns.
+func startQuickstart(t *testing.T) *strings.Replacer {
+	t.Helper()
+	text, err := os.ReadFile("../examples/quickstart/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var renamed []string
+	for _, port := range []string{":8080", ":8081", ":8082", ":8083", ":8084", ":8085", ":8086", ":8087", ":8088", ":8089"} {
+		renamed = append(renamed, port, ":"+portOf(freeAddr(t)))
+	}
+	ports := strings.NewReplacer(renamed...)
+	t.Setenv("TMPDIR", t.TempDir()) // what earlier runs have kept stays theirs
+	t.Chdir("..")                   // the secrets are named from there
+	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
+	config, err := adapt(caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&server{t: t}).loadJSON(string(config))
+	t.Cleanup(func() { _ = caddy.Stop() })
+
+	for _, port := range []string{":8083", ":8087"} {
+		eventually(t, "the certificate of the site at "+port, func() bool {
+			conn, err := tls.Dial("tcp", "localhost"+ports.Replace(port), &tls.Config{InsecureSkipVerify: true})
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
+	}
+	return ports
 }
 
 // runCurl runs a line of the README, in which curl is to be silent and not to
