@@ -81,7 +81,7 @@ var (
 	errCursor       = refuse(http.StatusBadRequest, "cursor_invalid", requestError, "The after, or before, is not the id of a connection; or both are there.")
 	errIndex        = refuse(http.StatusNotFound, "credential_unknown", notFound, "The API has no scheme with this number.")
 
-	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session it is required.")
+	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session, it must be one of these.")
 	errNoAuthorization = refuse(http.StatusConflict, "authorization_unsupported", requestDenied, "Users do not sign in at this API.")
 	errSeveralSchemes  = refuse(http.StatusConflict, "connection_required", requestDenied, "The API takes several credentials: make the connection first, and then name it here.")
 	errFlow            = refuse(http.StatusBadRequest, "flow_invalid", requestDenied, "This link has expired or was used before, or it was opened in another browser; begin anew.")

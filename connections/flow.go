@@ -83,7 +83,9 @@ func (c *call) initialise() (*answer, error) {
 	}
 	if encoded, given := o["returnTo"]; given {
 		returnTo, ok := strictjson.Text(encoded)
-		if !ok || !c.handler.mayReturnTo(returnTo) {
+		// a confirmation must get to the app, and not to whoever is behind a path of the
+		// edge's that the caller has chosen
+		if !ok || !c.handler.mayReturnTo(returnTo) || !c.session && !slices.Contains(c.handler.ReturnTo, returnTo) {
 			return nil, errReturnTo
 		}
 		flow.ReturnTo = returnTo

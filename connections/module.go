@@ -107,8 +107,9 @@ type Handler struct {
 	// `authorization_code`.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// URLs that users may be sent to when they have signed in, beside paths of the
-	// edge's own: as a whole, without a placeholder.
+	// URLs that users may be sent to when they have signed in: as a whole, without a
+	// placeholder. Who has begun with a user's session may be sent to paths of the
+	// edge's own, too.
 	ReturnTo []string `json:"return_to,omitempty"`
 
 	// Keys of callers that are servers. Each may use all connections of its owner.
