@@ -220,7 +220,9 @@ func (r *refusal) write(w http.ResponseWriter) {
 	case errMethod:
 		w.Header().Set("Allow", allowedMethods)
 	case errNotReady, errExpired:
-		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+		}
 	case errRate, errTestRate:
 		w.Header().Set("Retry-After", "1")
 	}
