@@ -131,6 +131,7 @@ type Handler struct {
 	MaxPerOwner int `json:"max_per_owner,omitempty"`
 
 	base       string // what all paths begin with
+	origin     string // PublicURL, without a slash behind it
 	proxyPath  string // what paths of the proxy begin with
 	managePath string // and those of the API
 	caller     caller.Source
@@ -167,6 +168,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.tests = pace.New(testPace)
 	h.base = strings.TrimSuffix(h.Prefix, "/")
 	h.proxyPath, h.managePath = h.base+"/proxy/v1", h.base+"/connect/v1"
+	if err := h.provisionURLs(); err != nil {
+		return err
+	}
 	var err error
 	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err
