@@ -79,6 +79,10 @@ func (c *call) initialise() (*answer, error) {
 		if len(c.api.Auth) > 1 {
 			return nil, errSeveralSchemes
 		}
+		// who has signed in should not learn only then that it was for nothing
+		if err := c.handler.store.Room(c.request.Context(), c.owner, c.api.name, begun.Name, c.handler.MaxPerOwner); err != nil {
+			return nil, err
+		}
 	}
 	if encoded, given := o["returnTo"]; given {
 		returnTo, ok := strictjson.Text(encoded)
@@ -198,6 +202,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) err
 	}
 	made, err := h.connect(r, api, flow, begun, token)
 	if err != nil {
+		h.revoke(r, api, token) // nobody has it
 		return err
 	}
 	if flow.ReturnTo == "" {
