@@ -101,6 +101,11 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, name string) (known bool, er
 		if h.ReturnTo = d.RemainingArgs(); len(h.ReturnTo) == 0 {
 			return true, d.ArgErr()
 		}
+		for _, location := range h.ReturnTo {
+			if err := checkReturnTo(location); err != nil {
+				return true, d.WrapErr(err)
+			}
+		}
 		return true, directive.NoBlock(d, name)
 	case "api_key":
 		return true, h.unmarshalAPIKey(d)

@@ -88,7 +88,7 @@ var (
 	errOperation    = invalid("operation_unknown", "The document has no such operation.")
 	errParameters   = invalid("parameters_invalid", "The parameters must be an object of texts of 1 to 1024 bytes, by the names that the operation's path, query and header have.")
 
-	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session it is required.")
+	errReturnTo        = invalid("return_to_invalid", "The returnTo must be a path of this site, or one of the URLs that are set up; without a user's session, it must be one of these.")
 	errNoAuthorization = refuse(http.StatusConflict, "authorization_unsupported", requestDenied, "Users do not sign in at this API.")
 	errSeveralSchemes  = refuse(http.StatusConflict, "connection_required", requestDenied, "The API takes several credentials: make the connection first, and then name it here.")
 	errFlow            = refuse(http.StatusBadRequest, "flow_invalid", requestDenied, "This link has expired or was used before, or it was opened in another browser or by another user. Go back to the app, and begin anew.")
@@ -228,7 +228,9 @@ func (r *refusal) write(w http.ResponseWriter) {
 	case errMethod:
 		w.Header().Set("Allow", allowedMethods)
 	case errNotReady, errExpired:
-		w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", strconv.Itoa(int(datastore.RetryAfter.Seconds())))
+		}
 	case errRate, errTestRate, errTesting:
 		w.Header().Set("Retry-After", "1")
 	}

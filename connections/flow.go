@@ -16,7 +16,6 @@ import (
 	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/jsonanswer"
-	"github.com/f737063d/caddy-connector/internal/loopback"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
 )
@@ -80,10 +79,16 @@ func (c *call) initialise() (*answer, error) {
 		if len(c.api.Auth) > 1 {
 			return nil, errSeveralSchemes
 		}
+		// who has signed in should not learn only then that it was for nothing
+		if err := c.handler.store.Room(c.request.Context(), c.owner, c.api.name, begun.Name, c.handler.MaxPerOwner); err != nil {
+			return nil, err
+		}
 	}
 	if encoded, given := o["returnTo"]; given {
 		returnTo, ok := strictjson.Text(encoded)
-		if !ok || !c.handler.mayReturnTo(returnTo) {
+		// a confirmation must get to the app, and not to whoever is behind a path of the
+		// edge's that the caller has chosen
+		if !ok || !c.handler.mayReturnTo(returnTo) || !c.session && !slices.Contains(c.handler.ReturnTo, returnTo) {
 			return nil, errReturnTo
 		}
 		flow.ReturnTo = returnTo
@@ -94,7 +99,7 @@ func (c *call) initialise() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	link := c.handler.PublicURL + c.handler.managePath + "/oauth2/authorize?flow=" + ticket
+	link := c.handler.origin + c.handler.managePath + "/oauth2/authorize?flow=" + ticket
 	return &answer{status: http.StatusCreated, body: struct {
 		URL string `json:"url"`
 	}{link}}, nil
@@ -170,7 +175,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 // redirectURI is where an API sends users back: each another one, so that what one
 // authorization server answers cannot pass for the answer of another.
 func (h *Handler) redirectURI(api *API) string {
-	return h.PublicURL + h.managePath + "/connectors/" + api.name + "/oauth2/callback"
+	return h.origin + h.managePath + "/connectors/" + api.name + "/oauth2/callback"
 }
 
 // callback takes what the API's sign-in page has sent the browser back with.
@@ -198,6 +203,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) (er
 	}
 	made, err := h.connect(r, api, flow, begun, token)
 	if err != nil {
+		h.revoke(r, api, token) // nobody has it
 		return err
 	}
 	if flow.ReturnTo == "" {
@@ -348,14 +354,4 @@ func ofCallback(err error) error {
 		return errNoToken
 	}
 	return errAnswer
-}
-
-// checkPublicURL refuses what is not the origin of a site.
-func checkPublicURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(raw, "?#") ||
-		u.Scheme != "https" && (u.Scheme != "http" || !loopback.IsHost(u.Hostname())) {
-		return fmt.Errorf("'%s' is not https:// and a host", raw)
-	}
-	return nil
 }

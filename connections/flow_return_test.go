@@ -44,3 +44,15 @@ func TestUnreadableIsUnknownToOthers(t *testing.T) {
 	}
 	e.call("alice", "GET", id, "/me", "").is(t, http.StatusInternalServerError, "internal")
 }
+
+// What confirms a sign-in goes to an app that the config knows, and not to a path that
+// may lead to an integration.
+func TestConfirmationGoesToTheApp(t *testing.T) {
+	as := newAuthorization(t, oauthtest.Config{})
+	e := start(t, as.block(""))
+	for _, path := range []string{"/", "/connector/theirs/take", "/api/proxy/v1/" + ulidOfNobody + "/x"} {
+		body := `{"name":"mine","returnTo":"` + path + `"}`
+		e.do("", "POST", connect+"crm/oauth2/initialise", body, platformKey).is(t, http.StatusUnprocessableEntity, "return_to_invalid")
+		e.initialise("alice", body) // whose session is in the browser, and needs none
+	}
+}

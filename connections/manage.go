@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/f737063d/caddy-connector/connections/credential"
 	"github.com/f737063d/caddy-connector/connections/vault"
 	"github.com/f737063d/caddy-connector/internal/clientpath"
 	"github.com/f737063d/caddy-connector/internal/jsonbody"
@@ -179,12 +180,12 @@ func (c *call) updateCredential() (*answer, error) {
 }
 
 // keep gives a connection a credential for a scheme, and the status that it then has.
-func (h *Handler) keep(ctx context.Context, found *vault.Connection, scheme int, credential []byte,
+func (h *Handler) keep(ctx context.Context, found *vault.Connection, scheme int, encoded []byte,
 	status func(*vault.Connection, int) vault.Status,
 ) (changed *vault.Connection, err error) {
 	// what the status is made of must still be so
 	for try := 1; ; try++ {
-		changed, err = h.store.SetSecrets(ctx, found.Owner, found.ID, found.Version, scheme, credential, status(found, scheme))
+		changed, err = h.store.SetSecrets(ctx, found.Owner, found.ID, found.Version, scheme, encoded, status(found, scheme))
 		if !errors.Is(err, vault.ErrStale) || try == maxTries {
 			break
 		}
@@ -236,16 +237,22 @@ const revokeTimeout = 5 * time.Second
 // revoke has the authorization server forget what a connection had from it. If that
 // fails, the connection is deleted all the same.
 func (c *call) revoke(deleted *vault.Connection) {
-	if c.api.oauth == nil || !c.api.oauth.CanRevoke() {
+	if c.api.oauth == nil {
 		return
 	}
-	rec, err := c.api.record(deleted)
-	if err != nil || rec.Token.Access.IsZero() {
+	if rec, err := c.api.record(deleted); err == nil {
+		c.handler.revoke(c.request, c.api, rec.Token)
+	}
+}
+
+// revoke has an authorization server forget a token that nobody has any more.
+func (h *Handler) revoke(r *http.Request, api *API, token credential.Token) {
+	if !api.oauth.CanRevoke() || token.Access.IsZero() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.request.Context()), revokeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
 	defer cancel()
-	if err := c.api.oauth.Revoke(ctx, rec.Token); err != nil {
-		c.handler.logger.Warn("revoking the tokens of a deleted connection failed", zap.Inline(c), zap.Error(err))
+	if err := api.oauth.Revoke(ctx, token); err != nil {
+		h.logger.Warn("revoking a token failed", zap.String("api", api.name), zap.Error(err))
 	}
 }

@@ -108,8 +108,9 @@ type Handler struct {
 	// `authorization_code`.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// URLs that users may be sent to when they have signed in, beside paths of the
-	// edge's own: as a whole, without a placeholder.
+	// URLs that users may be sent to when they have signed in: as a whole, without a
+	// placeholder. Who has begun with a user's session may be sent to paths of the
+	// edge's own, too.
 	ReturnTo []string `json:"return_to,omitempty"`
 
 	// Keys of callers that are servers. Each may use all connections of its owner.
@@ -131,6 +132,7 @@ type Handler struct {
 	MaxPerOwner int `json:"max_per_owner,omitempty"`
 
 	base       string // what all paths begin with
+	origin     string // PublicURL, without a slash behind it
 	proxyPath  string // what paths of the proxy begin with
 	managePath string // and those of the API
 	caller     caller.Source
@@ -168,6 +170,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.tests = pace.New(testPace)
 	h.base = strings.TrimSuffix(h.Prefix, "/")
 	h.proxyPath, h.managePath = h.base+"/proxy/v1", h.base+"/connect/v1"
+	if err := h.provisionURLs(); err != nil {
+		return err
+	}
 	var err error
 	if h.caller, err = caller.NewSource(h.User, h.logger); err != nil {
 		return err

@@ -3,9 +3,11 @@ package connections
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,8 +15,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/f737063d/caddy-connector/connections/oauth"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/vault"
+	"github.com/f737063d/caddy-connector/datastore"
 	"github.com/f737063d/caddy-connector/internal/accesslog"
 	"github.com/f737063d/caddy-connector/internal/problem"
 	"github.com/f737063d/caddy-connector/internal/stall"
@@ -193,6 +197,9 @@ func (ex *exchange) fail(ctx context.Context, err error) {
 		if c := ex.handler.logger.Check(zapcore.ErrorLevel, "an API could not be called"); c != nil {
 			c.Write(zap.Inline(ex), zap.String("code", told.Code), zap.String("error", text), zap.Duration("duration", time.Since(ex.start)))
 		}
+	}
+	if of, ok := errors.AsType[*oauth.Error](err); ok && told == errExpired && of.RetryAfter > datastore.RetryAfter {
+		ex.writer.ResponseWriter.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(of.RetryAfter.Seconds())))) // nobody asks before
 	}
 	told.write(ex.writer.ResponseWriter)
 }

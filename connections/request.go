@@ -97,7 +97,8 @@ func (o object) variables(of *template.Template) (map[string]string, error) {
 }
 
 // credentials reads one credential for each scheme of an API, encoded as they are
-// kept. nil is one that is still to come. Those of `none` may be left out.
+// kept. nil is one that is still to come. Those that have nothing of the user's may be
+// left out.
 func (o object) credentials(api *API) ([][]byte, error) {
 	list := make([]json.RawMessage, len(api.Auth))
 	if encoded, given := o["credentials"]; given {
@@ -120,10 +121,10 @@ func (o object) credentials(api *API) ([][]byte, error) {
 // kept.
 func (a *API) credential(scheme int, sent json.RawMessage) ([]byte, error) {
 	if len(sent) == 0 || string(sent) == "null" {
-		if a.Auth[scheme].Type != "none" {
+		if !a.Auth[scheme].isUnattended() {
 			return nil, nil
 		}
-		sent = json.RawMessage(`{"type":"none"}`)
+		sent = json.RawMessage(`{"type":"` + a.Auth[scheme].Type + `"}`)
 	}
 	read, err := a.auth.Read(scheme, sent)
 	if err != nil {

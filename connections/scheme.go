@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
 )
 
 // Scheme is one way in which an API takes a credential.
@@ -81,6 +82,11 @@ func (s *Scheme) scheme() (credential.Scheme, error) {
 		return s.HMAC.scheme(place), nil
 	}
 	return nil, fmt.Errorf("'%s' is not none, api_key, basic, bearer, oauth2, hmac or certificate", s.Type)
+}
+
+// isUnattended reports whether the scheme needs nothing of the user's.
+func (s *Scheme) isUnattended() bool {
+	return s.Type == "none" || s.OAuth2 != nil && s.OAuth2.Grant == oauth.ClientCredentials
 }
 
 func (h *HMAC) scheme(place credential.Place) credential.HMAC {

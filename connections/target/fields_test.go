@@ -69,7 +69,8 @@ func TestStripResponse(t *testing.T) {
 	stays := []string{
 		"Set-Cookie", "set-cookie", "Set-Cookie2", "Access-Control-Allow-Origin", "access-control-allow-credentials", "Access-Control-X",
 		"Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed", "Refresh", "Timing-Allow-Origin", "Nel", "Report-To", "Reporting-Endpoints",
-		"Accept-Ch", "Critical-Ch", "X-Versori-Anything", "x_connector_anything", "Connection", "Keep-Alive", "Proxy-Authenticate", "Trailer",
+		"Accept-Ch", "Critical-Ch", "Secure-Session-Registration", "Sec-Session-Registration", "Set-Login", "Use-As-Dictionary", "Origin-Agent-Cluster",
+		"Public-Key-Pins", "Expect-Ct", "X-Versori-Anything", "x_connector_anything", "Connection", "Keep-Alive", "Proxy-Authenticate", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Alt-Svc", "X-Hop",
 	}
 	h := make(http.Header)

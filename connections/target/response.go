@@ -9,11 +9,12 @@ import (
 )
 
 // origins are the fields of an answer that say something of the origin that it
-// came from. To a browser that is the edge, whose cookies, storage, workers and
-// TLS are not the API's business; and Refresh leads away.
+// came from. To a browser that is the edge, whose cookies, sessions, storage, workers
+// and TLS are not the API's business; and Refresh leads away.
 var origins = header.NewSet(
 	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed", "Refresh",
 	"Timing-Allow-Origin", "NEL", "Report-To", "Reporting-Endpoints", "Accept-CH", "Critical-CH",
+	"Secure-Session-Registration", "Sec-Session-Registration", "Set-Login", "Use-As-Dictionary", "Origin-Agent-Cluster", "Public-Key-Pins", "Expect-CT",
 )
 
 // answerHops are the fields that end at this hop.

@@ -110,6 +110,19 @@ func (s *Store) Create(ctx context.Context, n New, limit int) (*Connection, erro
 	return made.closed(), nil
 }
 
+// Room reports what Create would refuse now.
+func (s *Store) Room(ctx context.Context, owner, api, name string, limit int) error {
+	if err := free(ctx, s.db, owner, api, name, ""); err != nil {
+		return err
+	}
+	return room(ctx, s.db, owner, limit)
+}
+
+// rows is a transaction, or the database as it is.
+type rows interface {
+	QueryRow(ctx context.Context, query string, args ...any) *datastore.Row
+}
+
 // alone has those who add or rename connections of one owner's wait for each other,
 // as all who write do on SQLite.
 func alone(ctx context.Context, tx *datastore.Tx, owner string) error {
@@ -121,9 +134,9 @@ func alone(ctx context.Context, tx *datastore.Tx, owner string) error {
 }
 
 // free returns ErrNameTaken if another connection has the name.
-func free(ctx context.Context, tx *datastore.Tx, owner, api, name, id string) error {
+func free(ctx context.Context, in rows, owner, api, name, id string) error {
 	var other string
-	err := tx.QueryRow(ctx, "SELECT id FROM connector_connections WHERE owner = $1 AND api = $2 AND name = $3 AND id <> $4",
+	err := in.QueryRow(ctx, "SELECT id FROM connector_connections WHERE owner = $1 AND api = $2 AND name = $3 AND id <> $4",
 		owner, api, name, id).Scan(&other)
 	switch {
 	case err == nil:
@@ -134,12 +147,12 @@ func free(ctx context.Context, tx *datastore.Tx, owner, api, name, id string) er
 	return err
 }
 
-func room(ctx context.Context, tx *datastore.Tx, owner string, limit int) error {
+func room(ctx context.Context, in rows, owner string, limit int) error {
 	if limit == 0 {
 		return nil
 	}
 	var n int
-	err := tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM connector_connections WHERE owner = $1 LIMIT $2) AS counted", owner, limit).Scan(&n)
+	err := in.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM connector_connections WHERE owner = $1 LIMIT $2) AS counted", owner, limit).Scan(&n)
 	if err == nil && n >= limit {
 		return ErrLimit
 	}
