@@ -63,6 +63,9 @@ func (l links) putInstance(ctx context.Context, c *instanceChange) (kept *instan
 			return err
 		}
 		kept.sealedAt = now
+		if err := tx.Remember(ctx, ring); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, "INSERT INTO connector_instances ("+instanceColumns+`, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (name) DO UPDATE SET integration = excluded.integration, state = excluded.state, sealed = excluded.sealed,
 			sealed_at = excluded.sealed_at, updated_at = excluded.updated_at`,

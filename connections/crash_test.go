@@ -111,6 +111,7 @@ type crash struct {
 // they have revoked is told once. Each token is sent again once.
 func TestKilledWhileRefreshing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, e *edge) {
+		t.Parallel() // all of Caddy is in other processes
 		strict := newHolding(t, oauthtest.Config{})
 		lenient := newHolding(t, oauthtest.Config{Leeway: 10 * time.Minute}) // for slow machines
 		config := strict.block("") + strings.Replace(lenient.api(), "api crm", "api lenient", 1)

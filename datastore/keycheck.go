@@ -3,6 +3,7 @@ package datastore
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,17 +38,26 @@ func (db *DB) checkKeys(ctx context.Context) error {
 				return err
 			}
 		}
-		first := ring.keys[0].id.String()
-		if checks[first] != nil {
-			return nil
-		}
-		_, err = tx.Exec(ctx, "INSERT INTO connector_keys (id, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-			first, ring.Seal(checkText, checkPlace(first)))
-		return err
+		return tx.Remember(ctx, ring)
 	})
 	if err == nil {
 		db.use(ring)
 	}
+	return err
+}
+
+// Remember has the database know that something which the transaction writes is
+// sealed with the ring's first key. Whoever seals calls it, so that no rotation
+// forgets a key that is still in use: of a node that was left out, or of a request
+// that had begun before.
+func (tx *Tx) Remember(ctx context.Context, ring *KeyRing) error {
+	first := ring.keys[0].id.String()
+	err := tx.QueryRow(ctx, "SELECT 1 FROM connector_keys WHERE id = $1"+tx.Locking("KEY SHARE"), first).Scan(new(int))
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO connector_keys (id, sealed) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
+		first, ring.Seal(checkText, checkPlace(first)))
 	return err
 }
 
@@ -146,14 +156,31 @@ func makeKeyFile(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// reencrypt has the features seal everything with the first key. When all have,
-// the other keys are not needed any more.
+// reencrypt seals everything with the first key, so that the other keys are not
+// needed any more.
 func (db *DB) reencrypt(ctx context.Context) (int, error) {
 	ring, err := db.KeyRing()
 	if err != nil {
 		return 0, err
 	}
-	total := 0
+	total, err := db.sealAll(ctx, ring)
+	if err != nil {
+		return total, err
+	}
+	// this waits for the transactions that remember another key
+	err = db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM connector_keys WHERE id <> $1", ring.keys[0].id.String())
+		return err
+	})
+	if err != nil {
+		return total, err
+	}
+	late, err := db.sealAll(ctx, ring) // what they have written
+	return total + late, err
+}
+
+// sealAll has the features seal everything with the first key.
+func (db *DB) sealAll(ctx context.Context, ring *KeyRing) (total int, err error) {
 	for _, feature := range features {
 		if feature.Reencrypt == nil {
 			continue
@@ -164,8 +191,5 @@ func (db *DB) reencrypt(ctx context.Context) (int, error) {
 			return total, fmt.Errorf("re-encrypting what %s keeps: %w", feature.Name, err)
 		}
 	}
-	return total, db.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM connector_keys WHERE id <> $1", ring.keys[0].id.String())
-		return err
-	})
+	return total, nil
 }

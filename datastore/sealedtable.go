@@ -37,6 +37,9 @@ func (t SealedTable) Reencrypt(ctx context.Context, db *DB, ring *KeyRing) (tota
 		n := 0
 		err = db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 			n = 0
+			if err := tx.Remember(ctx, ring); err != nil {
+				return err
+			}
 			for _, key := range stale {
 				again, err := t.reseal(ctx, tx, ring, key)
 				if err != nil {

@@ -34,6 +34,9 @@ func (s *Store) create(ctx context.Context, a *application, limit int) (kept *su
 		kept, err = same(ctx, tx, &a.subscription)
 		if created = errors.Is(err, sql.ErrNoRows); created {
 			kept = &a.subscription
+			if err := tx.Remember(ctx, ring); err != nil {
+				return err
+			}
 			return insert(ctx, tx, a, sealed, now, limit)
 		}
 		if err != nil || kept.expiresAt == a.expiresAt {
@@ -167,6 +170,9 @@ func (s *Store) unseal(ctx context.Context, tx *datastore.Tx, of *subscription, 
 		return err
 	}
 	change(found)
+	if err := tx.Remember(ctx, ring); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, "UPDATE connector_subscriptions SET sealed = $1 WHERE id = $2", found.seal(ring, of.place()), of.id)
 	return err
 }

@@ -84,6 +84,9 @@ func (s *Store) BeginFlow(ctx context.Context, flow Flow) error {
 		if len(plain) > maxFlow {
 			return ErrTooLarge
 		}
+		if err := tx.Remember(ctx, ring); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, "INSERT INTO connector_connection_flows (id, owner, sealed, expires_at) VALUES ($1, $2, $3, $4)",
 			id, flow.Owner, ring.Seal(plain, flowPlace(id, flow.Owner)), expires)
 		return err

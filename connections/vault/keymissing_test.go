@@ -67,3 +67,32 @@ func TestKeyMissing(t *testing.T) {
 		t.Errorf("the flow: %v", err)
 	}
 }
+
+// What a node seals that was left out when the keys were rotated is known to be
+// sealed with the old key.
+func TestNodeLeftOut(t *testing.T) {
+	d := onServer(t)
+	older := d.keys
+	behind := d.node()
+	d.keys = datastore.NewKey() + " " + older
+	ahead := d.node()
+	known := func() (n int) {
+		t.Helper()
+		if err := ahead.db.QueryRow(t.Context(), "SELECT count(*) FROM connector_keys").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for what, write := range map[string]func(){
+		"a credential": func() { behind.create("alice", "mine", "key") },
+		"a flow":       func() { behind.begin(flowOf("alice", "state")) },
+	} {
+		rotate(d)
+		if n := known(); n != 1 {
+			t.Errorf("rotated: %d keys", n)
+		}
+		if write(); known() != 2 {
+			t.Errorf("%s: %d keys", what, known())
+		}
+	}
+}

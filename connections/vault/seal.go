@@ -92,6 +92,9 @@ func (s *Store) bind(ctx context.Context, tx *datastore.Tx, r *record, variables
 
 // putSecret writes a credential with its version.
 func putSecret(ctx context.Context, tx *datastore.Tx, ring *datastore.KeyRing, of *record, scheme int, version int64, plain []byte) error {
+	if err := tx.Remember(ctx, ring); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO connector_connection_secrets (id, connection_id, scheme, version, bound, sealed)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE
 		SET connection_id = excluded.connection_id, scheme = excluded.scheme, version = excluded.version, bound = excluded.bound, sealed = excluded.sealed`,
