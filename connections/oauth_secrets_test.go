@@ -49,10 +49,14 @@ func (l *leaks) note(got reply, allowed ...string) reply {
 		}
 		text = strings.ReplaceAll(text, written, "")
 	}
+	l.keep(text)
+	return got
+}
+
+func (l *leaks) keep(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers.WriteString(text)
-	return got
 }
 
 // as makes a request of a user's, or, with a key, of its owner's.
@@ -104,6 +108,9 @@ func (l *leaks) begin(api, user, body string, header ...string) *flow {
 	at.is(l.t, http.StatusSeeOther, "")
 	location, _ := url.Parse(at.Header.Get("Location"))
 	f.state = l.know(l.t, "state "+api, location.Query().Get("state"))
+	if api == "word" {
+		f.code = l.plantWord("code")
+	}
 	l.note(at, f.state, l.know(l.t, "cookie "+api, f.cookie))
 	return f
 }
@@ -124,6 +131,9 @@ func (l *leaks) imported(api string) (id string) {
 	l.t.Helper()
 	credential := jsonObject{
 		"type": "oauth2", "access_token": l.plant("access token"), "refresh_token": l.plant("refresh token"), "expires_at": 1000, "obtained_at": 100,
+	}
+	if api == "word" {
+		credential["refresh_token"] = l.plantWord("refresh token")
 	}
 	if strings.HasSuffix(api, "password") {
 		credential["username"], credential["password"] = "alice", l.plant("password")

@@ -45,6 +45,20 @@ func (w *wild) plant(name string) string {
 	return secret
 }
 
+// plantWord returns a secret that an error's code could be.
+func (w *wild) plantWord(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.issued++
+	secret := strings.ReplaceAll(name, " ", "_") + "_"
+	for n := w.issued; n > 0; n /= 26 {
+		secret += string(rune('a' + n%26))
+	}
+	secret += "_planted"
+	w.secrets.Add(fmt.Sprint(name, " ", w.issued), secret)
+	return secret
+}
+
 // know has a secret looked for that the edge has made.
 func (w *wild) know(t *testing.T, name, secret string) string {
 	t.Helper()
@@ -87,8 +101,10 @@ func (w *wild) answer(conn net.Conn, r *http.Request) {
 		w.grant(conn)
 	default:
 		// what is sent encoded is told decoded, too
-		for _, values := range form {
-			said += " " + values[0]
+		for _, name := range []string{"client_secret", "password", "code_verifier", "token", "code", "refresh_token"} {
+			if form.Has(name) {
+				said += " " + form.Get(name)
+			}
 		}
 		_, _ = io.WriteString(conn, tell(said, w))
 	}

@@ -102,15 +102,26 @@ func (a *Auth) inQuery(raw string) (values []string) {
 func patternsOf(values []string) (patterns []string) {
 	for _, value := range values {
 		patterns = append(patterns, foldPlus(value))
-		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			for before := range 3 { // bytes of a longer text, that share digits with the value
-				encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
-				if (before+len(value))%3 != 0 {
-					encoded = encoded[:len(encoded)-1] // shared with what is behind
-				}
-				if encoded = encoded[(8*before+5)/6:]; len(encoded) >= minRedacted {
-					patterns = append(patterns, foldPlus(encoded))
-				}
+		patterns = append(patterns, inBase64(value)...)
+		// in base64, it may be as it stands in a URL
+		if escaped := escape(value); escaped != value {
+			patterns = append(patterns, inBase64(escaped)...)
+		}
+	}
+	return patterns
+}
+
+// inBase64 returns how a text may be written in base64, wherever it is in a longer
+// one.
+func inBase64(text string) (patterns []string) {
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for before := range 3 { // bytes in front of it, that share digits with it
+			encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", before) + text))
+			if (before+len(text))%3 != 0 {
+				encoded = encoded[:len(encoded)-1] // shared with what is behind
+			}
+			if encoded = encoded[(8*before+5)/6:]; len(encoded) >= minRedacted {
+				patterns = append(patterns, foldPlus(encoded))
 			}
 		}
 	}

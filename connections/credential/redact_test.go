@@ -46,6 +46,7 @@ func TestRedact(t *testing.T) {
 		"base64, for URLs":     base64.RawURLEncoding.EncodeToString([]byte(odd)),
 		"base64, encoded":      url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(odd))),
 		"base64 of the query":  base64.StdEncoding.EncodeToString([]byte("a=b&key=" + odd + "&c")),
+		"base64 as in a URL":   base64.StdEncoding.EncodeToString([]byte("a=b&key=" + escape(odd) + "&c")),
 		"base64 of that and x": base64.URLEncoding.EncodeToString([]byte("xa=b&key=" + odd + "&c")),
 		"base64 of yet more":   base64.RawURLEncoding.EncodeToString([]byte("xxa=b&key=" + odd + "&cd")),
 	} {
