@@ -119,7 +119,7 @@ func TestConnectorTestIsBounded(t *testing.T) {
 		t.Errorf("the API was asked %d times", len(asked))
 	}
 	defer func(was time.Duration) { connectorTimeout = was }(connectorTimeout)
-	connectorTimeout = 500 * time.Millisecond
+	connectorTimeout = 3 * time.Second
 	e.tries("alice", "slow", e.connected("alice", "slow", `{"name":"mine"}`), "").tells(t, "GET /a answer", "skipped GET /b: time")
 	connectorTimeout = time.Minute
 	began := time.Now()
