@@ -122,12 +122,11 @@ func (b *browser) do(what string, action chromedp.Action[chromedp.Void]) {
 // is waits until a part of the page has a text.
 func (b *browser) is(selector, text string) {
 	b.t.Helper()
-	var got string
-	if !soon(func() bool {
-		got = b.eval("document.querySelector(" + strconv.Quote(selector) + ")?.innerText?.trim() ?? ''")
-		return got == text
-	}) {
-		b.t.Fatalf("%s is %q, not %q, at %s:\n%s", selector, got, text, b.eval("location.href"), b.eval("document.body.innerText"))
+	script := "document.querySelector(" + strconv.Quote(selector) + ")?.innerText?.trim() ?? ''"
+	for deadline := time.Now().Add(time.Minute); b.eval(script) != text; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s is %q, not %q, at %s:\n%s", selector, b.eval(script), text, b.eval("location.href"), b.eval("document.body.innerText"))
+		}
 	}
 }
 
