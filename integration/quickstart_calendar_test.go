@@ -53,14 +53,14 @@ func (c *calendar) post(path, secret, form string) (status int, location *url.UR
 // authorize is the path of the sign-in page.
 func (c *calendar) authorize(client, redirect, responseType string) string {
 	return "/authorize?" + url.Values{
-		"client_id": {client}, "redirect_uri": {redirect}, "response_type": {responseType}, "scope": {"calendars.read"}, "state": {"a b&c"},
+		"client_id": {client}, "redirect_uri": {redirect}, "response_type": {responseType}, "scope": {"calendars.read everything"}, "state": {"a b&c"},
 	}.Encode()
 }
 
 // code signs in.
 func (c *calendar) code() string {
 	c.t.Helper()
-	status, location, _ := c.post(c.authorize("planner", c.callback, "code"), "", "account=alice@acme.example&scope=calendars.read&scope=events.read")
+	status, location, _ := c.post(c.authorize("planner", c.callback, "code"), "", "account=alice@acme.example&scope=calendars.read&scope=events.read&scope=everything")
 	query := location.Query()
 	if status != http.StatusSeeOther || !strings.HasPrefix(location.String(), c.callback+"?") || query.Get("state") != "a b&c" || query.Get("iss") != c.at {
 		c.t.Fatalf("%d %s", status, location)
@@ -133,7 +133,7 @@ func TestCalendarOfTheQuickstart(t *testing.T) {
 	refused("a forged code", "invalid_grant", plannerSecret, "grant_type", "authorization_code", "code", "a"+code, "redirect_uri", c.callback)
 	refused("a code for a refresh token", "invalid_grant", plannerSecret, "grant_type", "refresh_token", "refresh_token", code)
 	first, failed := c.token(plannerSecret, byCode...)
-	if failed != "" || first["scope"] != "calendars.read" || first["token_type"] != "Bearer" { // what was not asked for is not granted
+	if failed != "" || first["scope"] != "calendars.read" || first["token_type"] != "Bearer" { // what was not asked for, or is not there, is not granted
 		t.Fatalf("%v", first)
 	}
 	refused("the code again", "invalid_grant", plannerSecret, byCode...)
