@@ -34,6 +34,17 @@ func TestFlowTellsTheApp(t *testing.T) {
 	denied = server.signIn(e.initialise("", `{"name":"theirs","returnTo":"https://app.example.com/done"}`, key), "alice", "")
 	returns("denied, of a server", server.open(denied), "https://app.example.com/done?error=authorization_denied")
 
+	for body, want := range map[string]string{`{"name":"later","returnTo":"/done"}`: "/done?error=token_unavailable", `{"name":"later"}`: ""} {
+		back := b.signIn(e.initialise("alice", body), "alice", "wonderland")
+		as.Fail(1, http.StatusServiceUnavailable, "")
+		got := b.open(back)
+		if want != "" {
+			returns("no answer", got, want)
+		} else if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.text, "gave no answer") {
+			t.Errorf("no answer, and no app: %d %s", got.StatusCode, got.text)
+		}
+	}
+
 	// nobody else's browser is sent there
 	stolen := b.signIn(e.initialise("alice", `{"name":"other","returnTo":"/done"}`), "alice", "")
 	b.cookie = ""

@@ -128,9 +128,9 @@ func TestQuickstartOfTheReadme(t *testing.T) {
 	}
 }
 
-// startQuickstart runs the quickstart until the test ends, from the top of the
-// repository and on other ports, which it returns.
-func startQuickstart(t *testing.T) *strings.Replacer {
+// startQuickstart runs the quickstart, with other words in place of some, until the
+// test ends, from the top of the repository and on other ports, which it returns.
+func startQuickstart(t *testing.T, oldnew ...string) *strings.Replacer {
 	t.Helper()
 	text, err := os.ReadFile("../examples/quickstart/Caddyfile")
 	if err != nil {
@@ -143,7 +143,7 @@ func startQuickstart(t *testing.T) *strings.Replacer {
 	ports := strings.NewReplacer(renamed...)
 	t.Setenv("TMPDIR", t.TempDir()) // what earlier runs have kept stays theirs
 	t.Chdir("..")                   // the secrets are named from there
-	caddyfile := strings.Replace(ports.Replace(string(text)), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
+	caddyfile := strings.Replace(ports.Replace(strings.NewReplacer(oldnew...).Replace(string(text))), "{\n", "{\n\tadmin off\n\tstorage file_system "+storage+"\n", 1)
 	config, err := adapt(caddyfile)
 	if err != nil {
 		t.Fatal(err)
