@@ -11,9 +11,12 @@ import (
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
-// maxDrained is how much is read of an answer that nobody gets, so that its
+// How much is read of an answer that nobody gets, and for how long, so that its
 // connection can be used again.
-const maxDrained = 64 << 10
+const (
+	maxDrained = 64 << 10
+	drainTime  = time.Second
+)
 
 // attempts sends requests to APIs, again where that helps.
 type attempts struct{}
@@ -92,6 +95,8 @@ func (ex *exchange) mayReplace(res *http.Response) bool {
 // drain ends an answer that nobody gets.
 func drain(res *http.Response) {
 	if res != nil {
+		late := time.AfterFunc(drainTime, func() { _ = res.Body.Close() }) // which ends the read
+		defer late.Stop()
 		_, _ = io.CopyN(io.Discard, res.Body, maxDrained)
 		_ = res.Body.Close()
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/f737063d/caddy-connector/internal/metrics"
 	"github.com/f737063d/caddy-connector/internal/pace"
 	"github.com/f737063d/caddy-connector/internal/rawpath"
+	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
 func init() {
@@ -222,6 +223,9 @@ func (h *Handler) provisionOAuth() error {
 		api := h.APIs[name]
 		if err := api.provisionOAuth(h.transport); err != nil {
 			return fmt.Errorf("api %s: %w", name, err)
+		}
+		if api.oauth != nil && secret.IsLiteral(api.Auth[api.oauthScheme].OAuth2.ClientSecret) {
+			h.logger.Warn("a client secret stands in the config as it is; use a placeholder such as {env.CLIENT_SECRET}", zap.String("api", name))
 		}
 		if api.oauth != nil && api.oauth.Grant() == oauth.AuthorizationCode && h.PublicURL == "" {
 			return fmt.Errorf("api %s: %w", name, errNoPublicURL)

@@ -135,18 +135,17 @@ func (h *Handler) find(ctx context.Context, owner, id string) (*vault.Connection
 		return nil, errUnknown
 	}
 	found, err := h.store.Find(ctx, id)
-	if errors.Is(err, vault.ErrUnreadable) {
+	foreign := err == nil && found.Owner != owner
+	if foreign || errors.Is(err, vault.ErrUnreadable) {
+		// only its owner learns that there is one; others wait as long as for none
 		if _, unknown := h.store.Get(ctx, owner, id); unknown != nil {
-			err = unknown // only its owner learns that there is one
+			return nil, unknown
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if found.Owner != owner {
+	if foreign {
 		return nil, errUnknown
 	}
-	return found, nil
+	return found, err
 }
 
 // rewrite makes the outbound request, but for its credentials, which each attempt

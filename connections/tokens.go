@@ -177,9 +177,10 @@ func (s *session) token(ctx context.Context) (oauth.Record, error) {
 }
 
 // refuse reports whether an answer says that the access token is not known any
-// more. The next attempt has another one; there is one such attempt.
+// more, and there can be another one. The next attempt has that; there is one such
+// attempt.
 func (s *session) refuse(status int) bool {
-	if s.ready.api.oauth == nil || status != http.StatusUnauthorized || s.refused != 0 {
+	if s.ready.api.oauth == nil || status != http.StatusUnauthorized || s.refused != 0 || !s.sent.Source.Renews(s.sent.Token) {
 		return false
 	}
 	s.refused = s.sent.Version

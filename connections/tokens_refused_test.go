@@ -86,3 +86,23 @@ func TestRefusedPost(t *testing.T) {
 		}
 	}
 }
+
+// V14: where there is no other token to be had, the API's answer is the answer.
+func TestRefusedWithoutRefreshToken(t *testing.T) {
+	as := newAuthorization(t, oauthtest.Config{})
+	api := newAPI(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not this one", http.StatusUnauthorized) })
+	e := start(t, strings.Replace(as.block(""), "base_url "+as.url, "base_url "+api.URL, 1))
+	id := e.connected("alice", "crm", `{"name":"mine","credentials":[{"type":"oauth2","access_token":"t0ken"}]}`)
+	for _, method := range []string{"GET", "POST"} {
+		got := e.call("alice", method, id, "/x", "")
+		if got.StatusCode != http.StatusUnauthorized || got.text != "not this one\n" || got.Header["Proxy-Status"] != nil || len(api.seen()) != 1 {
+			t.Errorf("%s: %d %s", method, got.StatusCode, got.text)
+		}
+	}
+	if result, _ := e.tested("alice", "crm", id); result["stage"] != "auth" {
+		t.Errorf("%v", result)
+	}
+	if got := e.do("alice", "GET", placeOf("crm", id), ""); got.body["status"] != "active" {
+		t.Errorf("%s", got.text)
+	}
+}
