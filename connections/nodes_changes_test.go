@@ -161,7 +161,9 @@ func TestRevokedAtAnotherNode(t *testing.T) {
 			one.t, two.t = t, t
 			id := one.connected("alice", "crm", `{"name":"`+name+`","credentials":[`+as.granted(t)+`]}`)
 			w := &watched{node: one, id: id}
-			w.now = w.use() // it has a token
+			if w.now = w.use(); !strings.HasPrefix(w.now, "/x Bearer ") {
+				t.Fatal(w.now)
+			}
 			two.call("alice", "GET", id, "/x", "").is(t, http.StatusOK, "")
 			asked := as.Calls()["refresh_token"]
 			w.becomes("connection_reauth_required", way, func() {
