@@ -153,9 +153,6 @@ func TestKilledWhileRefreshing(t *testing.T) {
 			all.Go(func() { c.recover(t, next) })
 		}
 		all.Wait()
-		if t.Failed() {
-			t.Logf("the node's log: %s", next.logs())
-		}
 	})
 }
 
