@@ -110,8 +110,9 @@ type crash struct {
 // be in then. What the servers still honour is not lost, and needs no sign-in; what
 // they have revoked is told once. Each token is sent again once.
 func TestKilledWhileRefreshing(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, e *edge) {
-		t.Parallel() // all of Caddy is in other processes
+		t.Parallel()
 		strict := newHolding(t, oauthtest.Config{})
 		lenient := newHolding(t, oauthtest.Config{Leeway: 10 * time.Minute}) // for slow machines
 		config := strict.block("") + strings.Replace(lenient.api(), "api crm", "api lenient", 1)
@@ -159,6 +160,7 @@ func TestKilledWhileRefreshing(t *testing.T) {
 // A process that is started again after it was killed while it refreshed tokens
 // does not wait for a call: by then, a server may honour the old token no more.
 func TestRefreshIsResumed(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, e *edge) {
 		t.Parallel()
 		strict := newHolding(t, oauthtest.Config{})
