@@ -110,8 +110,9 @@ type crash struct {
 // be in then. What the servers still honour is not lost, and needs no sign-in; what
 // they have revoked is told once. Each token is sent again once.
 func TestKilledWhileRefreshing(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, e *edge) {
-		t.Parallel() // all of Caddy is in other processes
+		t.Parallel()
 		strict := newHolding(t, oauthtest.Config{})
 		lenient := newHolding(t, oauthtest.Config{Leeway: 10 * time.Minute}) // for slow machines
 		config := strict.block("") + strings.Replace(lenient.api(), "api crm", "api lenient", 1)
@@ -153,8 +154,34 @@ func TestKilledWhileRefreshing(t *testing.T) {
 			all.Go(func() { c.recover(t, next) })
 		}
 		all.Wait()
-		if t.Failed() {
-			t.Logf("the node's log: %s", next.logs())
+	})
+}
+
+// A process that is started again after it was killed while it refreshed tokens
+// does not wait for a call: by then, a server may honour the old token no more.
+func TestRefreshIsResumed(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, e *edge) {
+		t.Parallel()
+		strict := newHolding(t, oauthtest.Config{})
+		lenient := newHolding(t, oauthtest.Config{Leeway: 10 * time.Minute})
+		config := strict.block("") + strings.Replace(lenient.api(), "api crm", "api lenient", 1)
+		crashes := []*crash{
+			{what: "rotated, with leeway", server: lenient, api: "lenient", moment: beforeAnswer},
+			{what: "rotated", server: strict, api: "crm", moment: beforeAnswer, lost: true},
+		}
+		killed := newNode(t, e, config)
+		for _, c := range crashes {
+			c.begin(t, killed)
+		}
+		killed.kill()
+		again := newNode(t, e, config)
+		soon(t, "what became of the tokens", func() bool {
+			lost := again.do("alice", "GET", placeOf("crm", crashes[1].id), "").body["status"] == "reauth_required"
+			return lost && strings.Contains(again.logs(), "a refresh that was not finished was done again")
+		})
+		for _, c := range crashes {
+			c.recover(t, again)
 		}
 	})
 }

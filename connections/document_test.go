@@ -32,7 +32,7 @@ func TestCaddyfileOfDocuments(t *testing.T) {
 		"openapi " + good + " {\nx\n}":                                           "'openapi' takes no block, at Caddyfile:7",
 		"openapi " + t.TempDir():                                                 "is not a file, at Caddyfile:6",
 		"openapi " + documentFile(t, ""):                                         "api.yaml: the document is empty, at Caddyfile:6",
-		"openapi " + documentFile(t, large):                                      "api.yaml is larger than 8388608 bytes, at Caddyfile:6",
+		"openapi " + documentFile(t, large):                                      "api.yaml is larger than 33554432 bytes, at Caddyfile:6",
 		"openapi " + documentFile(t, "a: 1\nswagger: '2.0'\n"):                   "api.yaml: line 2: this is Swagger 2; what is read is OpenAPI 3.0 and 3.1, at Caddyfile:6",
 		"openapi " + documentFile(t, "openapi: 4.0.0\n"):                         `api.yaml: line 1: this is OpenAPI "4.0.0"; what is read is 3.0 and 3.1, at Caddyfile:6`,
 		"openapi " + documentFile(t, "openapi: 3.0.0\npaths:\n  /a: {\n"):        "api.yaml: line 3: this is not YAML",

@@ -26,8 +26,8 @@ func TestFlowTellsTheApp(t *testing.T) {
 		t.Error("the browser keeps the cookie")
 	}
 
-	b.connect()
 	again := b.signIn(e.initialise("alice", `{"name":"mine","returnTo":"/done"}`), "alice", "wonderland")
+	e.connected("alice", "crm", `{"name":"mine"}`) // meanwhile
 	returns("a name that is taken", b.open(again), "/done?error=name_taken")
 
 	server := &browser{e: e}

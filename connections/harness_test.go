@@ -47,8 +47,8 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// edge is the Caddy under test. Caddy is a singleton of its process, so no test
-// is parallel.
+// edge is the Caddy under test. Caddy is a singleton of its process, so tests are
+// parallel only if all of their Caddys are in other processes.
 type edge struct {
 	t       testing.TB
 	addr    string

@@ -19,6 +19,7 @@ func (n *node) logsOf(text string) {
 // what that one has written, says so in its log, and does no harm. With the key,
 // all is there.
 func TestNodeWithoutTheNewKey(t *testing.T) {
+	t.Parallel()
 	e := onServer(t)
 	as := newAuthorization(t, oauthtest.Config{})
 	older, newer := datastore.NewKey(), datastore.NewKey()

@@ -123,6 +123,7 @@ func (b *balancer) stream(ids []string) (stop func()) {
 // Keys are rotated on two nodes, one after the other, with a restart or a reload
 // each, while calls go on and tokens are refreshed. The steps are those of the README.
 func TestKeyRotationOnTwoNodes(t *testing.T) {
+	t.Parallel()
 	e := onServer(t)
 	as := newAuthorization(t, oauthtest.Config{Lifetime: 10 * time.Second})
 	older, newer := datastore.NewKey(), datastore.NewKey()

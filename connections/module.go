@@ -210,6 +210,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.store, err = vault.Open(ctx, h.logger); err != nil {
 		return err
 	}
+	app.Work(h.resume)
 	return metrics.Register(ctx.GetMetricsRegistry(), collectors...)
 }
 

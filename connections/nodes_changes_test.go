@@ -125,6 +125,7 @@ func mirror(t *testing.T) *api {
 // A value that is retrieved and stored at one node, another credential and the
 // deletion count at another one, whether that is told of it or not.
 func TestChangesAtAnotherNode(t *testing.T) {
+	t.Parallel()
 	e := onServer(t)
 	a := mirror(t)
 	site := "api crm {\nbase_url " + a.URL + "/{{account}}\nvariable account {\ndefault unknown\n}\nauth bearer\n}\n"
@@ -152,6 +153,7 @@ func TestChangesAtAnotherNode(t *testing.T) {
 // A grant that is no more, as one node finds out, is not used by another one,
 // which asks nobody about it.
 func TestRevokedAtAnotherNode(t *testing.T) {
+	t.Parallel()
 	e := onServer(t)
 	as, a := newAuthorization(t, oauthtest.Config{}), mirror(t)
 	site := strings.Replace(as.block(""), "base_url "+as.url, "base_url "+a.URL, 1)
@@ -161,7 +163,9 @@ func TestRevokedAtAnotherNode(t *testing.T) {
 			one.t, two.t = t, t
 			id := one.connected("alice", "crm", `{"name":"`+name+`","credentials":[`+as.granted(t)+`]}`)
 			w := &watched{node: one, id: id}
-			w.now = w.use() // it has a token
+			if w.now = w.use(); !strings.HasPrefix(w.now, "/x Bearer ") {
+				t.Fatal(w.now)
+			}
 			two.call("alice", "GET", id, "/x", "").is(t, http.StatusOK, "")
 			asked := as.Calls()["refresh_token"]
 			w.becomes("connection_reauth_required", way, func() {

@@ -224,7 +224,7 @@ func (l *leaks) wasTested(clients []string, stored string) {
 	}
 	logs := l.logs()
 	for _, want := range []string{
-		"an API could not be called", "revoking the tokens of a deleted connection failed", "no token (broken)", "no token (transient)", "no token (misconfigured)", "malformed answer",
+		"an API could not be called", "revoking a token failed", "no token (broken)", "no token (transient)", "no token (misconfigured)", "malformed answer",
 		`authorize?REDACTED`, `callback?REDACTED`, `state=REDACTED`, `confirmation=REDACTED`, `"level":"debug"`, `X-Echo`,
 	} {
 		if !strings.Contains(logs, want) {

@@ -49,7 +49,9 @@
 // If a process is killed between the server's answer and the store, or the answer is
 // lost on its way, the token is lost. The next holder of the lease, which ends 20 s
 // after it was got, sends the old refresh token again: servers that allow a retry
-// answer it, some of them for 30 s only; others say invalid_grant.
+// answer it, some of them for 30 s only; others say invalid_grant. There is no such
+// holder before somebody asks for the token: who starts again after it was killed
+// does so with Force.
 //
 // A token that is fresh costs no lock and no I/O: callers hold the Record in a cache of
 // their own, and the Refresher tells that of each new one.
