@@ -16,10 +16,7 @@ import (
 // connection that has got one.
 func (l *leaks) refreshes() (good string) {
 	l.t.Helper()
-	var names []string
-	for _, mode := range modes() {
-		names = append(names, mode)
-	}
+	names := modes()
 	for _, mode := range []string{"good", "revoked", "failing"} {
 		names = append(names, mode+"password", mode+"client_credentials")
 	}

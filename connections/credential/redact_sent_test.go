@@ -50,6 +50,22 @@ func TestRedactSent(t *testing.T) {
 	}
 }
 
+// An answer that repeats nothing costs no memory, however many there are.
+func TestRedactNothingSent(t *testing.T) {
+	a, err := New(Bearer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.Read(0, []byte(`{"type":"bearer","token":"t0ken/of+7=="}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, asked, credentials := http.Header{"Etag": {`W/"0123456789012345678901234567890123456789"`}}, &url.URL{}, []Credential{c}
+	if n := testing.AllocsPerRun(10, func() { a.Redact(answer, asked, credentials) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkRedact(b *testing.B) {
 	a, err := New(Bearer{})
 	if err != nil {
