@@ -15,8 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Every example is formatted, adapts, validates, and hides both headers from the
-// logs.
+// Every example is formatted, adapts, validates, and hides both headers and what
+// the steps of a sign-in have in their URLs from the logs.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../examples/*/Caddyfile")
 	if err != nil || len(files) < 2 {
@@ -31,7 +31,10 @@ func TestExamples(t *testing.T) {
 			if formatted := caddyfile.Format(text); !bytes.Equal(formatted, text) {
 				t.Errorf("not formatted; it should be:\n%s", formatted)
 			}
-			for _, hidden := range []string{"request>headers>Blink-Auth-Proxysecret delete", "request>headers>Blink-Auth-Userid delete"} {
+			for _, hidden := range []string{
+				"request>headers>Blink-Auth-Proxysecret delete", "request>headers>Blink-Auth-Userid delete",
+				"request>uri regexp /oauth2/(authorize|callback)\\?.* /oauth2/$1?REDACTED", "replace state REDACTED", "replace confirmation REDACTED",
+			} {
 				if !bytes.Contains(text, []byte(hidden)) {
 					t.Errorf("the log filter lacks %q", hidden)
 				}
@@ -58,6 +61,7 @@ var formedSecrets = map[string]string{
 	"database-url":       "postgres://caddy:secret@database.internal/connector",
 	"connector-keys":     keys(1) + "\n" + keys(2) + "\n",
 	"publisher-hash":     "$2a$04$vrSOjE1Gk7numTvzgO6jruqhNsAS61Z4.m8JYLTd4VjVpj8vGcfGS",
+	"acme-key":           "acme-has-this-key-of-its-own",
 	"webhook-secret":     "whsec_ZGVtby1zZWNyZXQtb2YtdGhlLXdlYmhvb2s=",
 	"webhook-secret-old": "whsec_b2xkLWRlbW8tc2VjcmV0LW9mLXRoZS13ZWJob29r",
 }
