@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"database/sql"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -195,17 +194,7 @@ func TestSecrets(t *testing.T) {
 // damage writes to the database, past the edge.
 func (e *edge) damage(statement string) {
 	e.t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(e.storage, "connector.db")+"?_pragma=busy_timeout(5000)"
-	if _, server, ok := strings.Cut(e.options, "database postgres "); ok {
-		driver = "pgx"
-		dsn, _, _ = strings.Cut(server, "\n")
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec(statement); err != nil {
+	if _, err := e.open().Exec(statement); err != nil {
 		e.t.Fatal(err)
 	}
 }
