@@ -39,7 +39,7 @@ func TestMixUp(t *testing.T) {
 			return code
 		}
 		got := victim.open(strings.Replace(theirs, code(theirs), code(mine), 1)) // PKCE knows it: the server refuses
-		if got.StatusCode == http.StatusForbidden && strings.Contains(got.text, "not allowed to connect") {
+		if got.StatusCode == http.StatusForbidden && strings.Contains(got.text, "did not allow it") {
 			return victim.open(theirs) // which is used up
 		}
 		return got

@@ -152,8 +152,9 @@ func (l *leaks) admin() {
 	l.keep(l.ask("POST", "/connector/keys/rotate"))
 }
 
-// prints prints all that a panic or a log could print.
-func (l *leaks) prints(id string) {
+// printer returns what prints all that a panic or a log could print, once the edge
+// is stopped: what others still write to cannot be printed.
+func (l *leaks) printer(id string) func() {
 	l.t.Helper()
 	h := running(l.t)
 	opened, err := h.store.Load(context.Background(), id)
@@ -171,13 +172,15 @@ func (l *leaks) prints(id string) {
 	}
 	token, _ := s.put[api.oauthScheme].Token()
 	ex := exchange{handler: h, connection: opened, api: api, ready: ready, start: time.Now()}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
-		for _, value := range []any{h, api, *api.oauth, api.oauth, opened, ready, *ready, s, &s, s.put, token, &token, *ready.api.Auth[api.oauthScheme].OAuth2, &ex, h.refresher} {
-			fmt.Fprintf(&l.answers, verb+"\n", value)
+	return func() {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
+			for _, value := range []any{h, api, *api.oauth, api.oauth, opened, ready, *ready, s, &s, s.put, token, &token, *ready.api.Auth[api.oauthScheme].OAuth2, &ex, h.refresher} {
+				fmt.Fprintf(&l.answers, verb+"\n", value)
+			}
 		}
-	}
-	for _, value := range []any{s.put, token, ready.credentials, []credential.Secret{token.Access}} {
-		l.answers.WriteString(toJSON(value))
+		for _, value := range []any{s.put, token, ready.credentials, []credential.Secret{token.Access}} {
+			l.answers.WriteString(toJSON(value))
+		}
 	}
 }
 

@@ -172,13 +172,14 @@ func TestSecretsOfOAuth(t *testing.T) {
 		e.load(l.site())
 		l.echoes(good)
 		l.call(good, "GET", "/good", "X-Connector-Force-Refresh-Credential", "true")
-		l.prints(good)
+		prints := l.printer(good)
 		l.admin()
 		l.deletes()
 		stored += e.stored()
 		if err := caddy.Stop(); err != nil {
 			t.Fatal(err)
 		}
+		prints()
 		stored += e.stored()
 		adapted, err := adapt(":80 {\nroute {\nconnections {\n" + l.site() + "}\n}\n}\n")
 		if err != nil {
