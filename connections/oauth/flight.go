@@ -65,7 +65,7 @@ func (r *Refresher) join(id string, have int64, w wish) (*flight, error) {
 	switch {
 	case r.closed:
 		return nil, &Error{Kind: Transient, Reason: "the edge is going down", RetryAfter: time.Second}
-	case last == nil && len(r.flights) >= maxFlights:
+	case last == nil && len(r.flights) >= maxFlights && !r.forgetEnded():
 		return nil, &Error{Kind: Transient, Reason: "too many refreshes", RetryAfter: time.Second}
 	}
 	f := &flight{wish: w, done: make(chan struct{})}
@@ -75,6 +75,17 @@ func (r *Refresher) join(id string, have int64, w wish) (*flight, error) {
 	r.flights[id] = f
 	r.running.Go(func() { r.run(id, f) })
 	return f, nil
+}
+
+// forgetEnded makes room, or reports that all refreshes still run. Pauses after failures
+// are in the store, too.
+func (r *Refresher) forgetEnded() (room bool) {
+	for id, f := range r.flights {
+		if f.ended() {
+			delete(r.flights, id)
+		}
+	}
+	return len(r.flights) < maxFlights
 }
 
 // standsIn reports whether what the flight has brought will do for a caller.

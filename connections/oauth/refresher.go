@@ -16,7 +16,7 @@ const (
 	minMargin = time.Minute
 
 	maxWait    = 30 * time.Second // of a caller for a token
-	maxFlights = 10_000           // refreshes that run, or ended a moment ago
+	maxFlights = 10_000           // refreshes that run, or ended a moment ago and are remembered
 )
 
 // Refresher keeps the tokens of connections fresh. It can be used by several

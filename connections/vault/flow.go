@@ -119,6 +119,9 @@ func (s *Store) TakeFlow(ctx context.Context, stateHash [32]byte) (Flow, error) 
 		return Flow{}, err
 	}
 	id := hex.EncodeToString(stateHash[:])
+	if err := s.flowExists(ctx, id); err != nil {
+		return Flow{}, err
+	}
 	var plain []byte
 	var broken error
 	var now int64
@@ -158,4 +161,15 @@ func (s *Store) TakeFlow(ctx context.Context, stateHash [32]byte) (Flow, error) 
 		Verifier: credential.SecretOf(kept.Verifier), Data: credential.SecretOf(kept.Data),
 		RedirectURI: kept.RedirectURI, ReturnTo: kept.ReturnTo, ExpiresAt: time.UnixMicro(kept.ExpiresAt).UTC(),
 	}, nil
+}
+
+// flowExists returns ErrUnknown if a flow is not there. Anybody can ask for one, and those
+// who guess should not keep those waiting who write.
+func (s *Store) flowExists(ctx context.Context, id string) error {
+	var found string
+	err := s.db.QueryRow(ctx, "SELECT id FROM connector_connection_flows WHERE id = $1", id).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrUnknown
+	}
+	return err
 }
