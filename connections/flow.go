@@ -3,6 +3,7 @@ package connections
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,9 +36,16 @@ import (
 // there in the end, with a confirmation, and the app has to give that back, as the
 // one whose session the browser has. Until then the connection cannot be used.
 
-// cookieName has a prefix that keeps other hosts and paths from setting it
-// (RFC 6265bis, section 4.1.3.2).
-const cookieName = "__Host-connection"
+// cookiePrefix keeps other hosts and paths from setting the cookie (RFC 6265bis,
+// section 4.1.3.2).
+const cookiePrefix = "__Host-connection-"
+
+// cookieOf returns the name of a flow's cookie: each has its own, since a user may
+// sign in in several tabs.
+func cookieOf(state string) string {
+	hash := sha256.Sum256([]byte(state))
+	return cookiePrefix + hex.EncodeToString(hash[:8])
+}
 
 // pending is what a flow is to bring about.
 type pending struct {
@@ -165,7 +173,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: browser, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: cookieOf(state), Value: browser, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(vault.FlowLifetime.Seconds()),
 	})
 	leave(w, location)
@@ -188,10 +196,10 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, api *API) (er
 	if err != nil {
 		return err
 	}
-	if flow.API != api.name || !sameBrowser(r, flow.BrowserHash) || !h.mayGoOn(r, flow, begun) {
+	if flow.API != api.name || !sameBrowser(r, cookieOf(presented.State), flow.BrowserHash) || !h.mayGoOn(r, flow, begun) {
 		return errFlow
 	}
-	dropCookie(w)
+	dropCookie(w, cookieOf(presented.State))
 	defer func() { err = returning(flow.ReturnTo, err) }()
 	code, err := api.oauth.Code(presented, presented.State) // it is the state that the flow was found by
 	if err != nil {
@@ -276,8 +284,8 @@ func (c *call) confirm() (*answer, error) {
 	return c.shown(kept, err)
 }
 
-func sameBrowser(r *http.Request, want [32]byte) bool {
-	cookies := r.CookiesNamed(cookieName)
+func sameBrowser(r *http.Request, cookie string, want [32]byte) bool {
+	cookies := r.CookiesNamed(cookie)
 	if len(cookies) != 1 {
 		return false
 	}
@@ -285,8 +293,8 @@ func sameBrowser(r *http.Request, want [32]byte) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-func dropCookie(w http.ResponseWriter) {
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+func dropCookie(w http.ResponseWriter, name string) {
+	http.SetCookie(w, &http.Cookie{Name: name, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 }
 
 // mayReturnTo reports whether a browser may be sent there in the end: to a path of

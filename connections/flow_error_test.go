@@ -22,7 +22,7 @@ func TestFlowTellsTheApp(t *testing.T) {
 	b := &browser{e: e, user: "alice"}
 	denied := b.signIn(e.initialise("alice", `{"name":"mine","returnTo":"/done?a=b#c"}`), "alice", "")
 	returns("denied", b.open(denied), "/done?a=b&error=authorization_denied#c")
-	if b.cookie != "" {
+	if len(b.cookies) > 0 {
 		t.Error("the browser keeps the cookie")
 	}
 
@@ -47,7 +47,7 @@ func TestFlowTellsTheApp(t *testing.T) {
 
 	// nobody else's browser is sent there
 	stolen := b.signIn(e.initialise("alice", `{"name":"other","returnTo":"/done"}`), "alice", "")
-	b.cookie = ""
+	b.cookies = nil
 	if got := b.open(stolen); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.text, "begin anew") {
 		t.Errorf("another browser: %d to %q", got.StatusCode, got.Header.Get("Location"))
 	}

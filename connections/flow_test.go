@@ -43,11 +43,11 @@ func (as *authorization) block(more string) string {
 		"/revoke\nclient_id client\nclient_secret client-secret\nscopes read\n" + more + "\n}\ntest GET /me\n}\n"
 }
 
-// browser is what a person signs in with. It keeps the one cookie that there is.
+// browser is what a person signs in with.
 type browser struct {
-	e      *edge
-	user   string // whose session it has, or ""
-	cookie string
+	e       *edge
+	user    string            // whose session it has, or ""
+	cookies map[string]string // by name
 }
 
 // open goes to a URL of the edge's, and returns what it answers.
@@ -58,15 +58,22 @@ func (b *browser) open(location string) reply {
 		b.e.t.Fatalf("%s is not at the edge", location)
 	}
 	var header []string
-	if b.cookie != "" {
-		header = []string{"Cookie: " + cookieName + "=" + b.cookie}
+	for name, value := range b.cookies {
+		header = append(header, "Cookie: "+name+"="+value)
 	}
 	got := b.e.do(b.user, "GET", path, "", header...)
 	for _, cookie := range got.Cookies() {
-		if cookie.Name != cookieName || !cookie.Secure || !cookie.HttpOnly || cookie.Path != "/" || cookie.Domain != "" {
+		if !strings.HasPrefix(cookie.Name, cookiePrefix) || !cookie.Secure || !cookie.HttpOnly || cookie.Path != "/" || cookie.Domain != "" {
 			b.e.t.Errorf("cookie %v", cookie)
 		}
-		b.cookie = cookie.Value
+		if cookie.MaxAge < 0 {
+			delete(b.cookies, cookie.Name)
+			continue
+		}
+		if b.cookies == nil {
+			b.cookies = make(map[string]string)
+		}
+		b.cookies[cookie.Name] = cookie.Value
 	}
 	return got
 }
@@ -113,7 +120,7 @@ func TestConnect(t *testing.T) {
 		if got := e.call("alice", "GET", id, "/me", ""); got.StatusCode != 200 || got.body["user"] != "alice" || got.body["scope"] != "read" {
 			t.Errorf("%d %s", got.StatusCode, got.text)
 		}
-		if b.cookie != "" {
+		if len(b.cookies) > 0 {
 			t.Error("the browser keeps the cookie")
 		}
 		if got := e.do("alice", "POST", connect+"crm/connections/"+id+"/test", ""); got.body["ok"] != true {
@@ -161,7 +168,7 @@ func TestFlowIsTheUsers(t *testing.T) {
 
 		alice := &browser{e: e, user: "alice"}
 		back := alice.signIn(e.initialise("alice", mine), "alice", "wonderland")
-		other.cookie = alice.cookie
+		other.cookies = alice.cookies
 		refusedPage(what+" comes back, with the cookie", other.open(back))
 		refusedPage(what+" has used it up", alice.open(back))
 	}

@@ -77,7 +77,7 @@ func (l *leaks) refusedCallbacks() {
 		}
 	}
 	f := l.begin("good", "alice", `{"name":"another browser"}`)
-	for _, other := range []*browser{{e: l.edge, user: "alice"}, {e: l.edge, user: "bob", cookie: f.cookie}, {e: l.edge}} {
+	for _, other := range []*browser{{e: l.edge, user: "alice"}, {e: l.edge, user: "bob", cookies: f.cookies}, {e: l.edge}} {
 		l.note(other.open(l.back(f))).is(l.t, http.StatusBadRequest, "")
 	}
 	l.as("alice", "POST", connect+"good/oauth2/initialise", `{"name":"x","returnTo":"`+f.state+`"}`).is(l.t, http.StatusUnprocessableEntity, "return_to_invalid")

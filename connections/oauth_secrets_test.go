@@ -111,7 +111,9 @@ func (l *leaks) begin(api, user, body string, header ...string) *flow {
 	if api == "word" {
 		f.code = l.plantWord("code")
 	}
-	l.note(at, f.state, l.know(l.t, "cookie "+api, f.cookie))
+	for _, value := range f.cookies {
+		l.note(at, f.state, l.know(l.t, "cookie "+api, value))
+	}
 	return f
 }
 
