@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -43,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
+	Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -178,6 +179,9 @@ func (e *edge) do(user, method, path, body string, header ...string) reply {
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if len(body) > 64<<10 { // so that an answer to the header alone gets here, and no reset
+		request.Header.Set("Expect", "100-continue")
 	}
 	for _, line := range header { // they replace what is there
 		name, _, _ := strings.Cut(line, ": ")
