@@ -105,7 +105,7 @@ func (c *call) known() (*vault.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found.API != c.api.name {
+	if found.API != c.params["connector"] {
 		return nil, errUnknown
 	}
 	return found, nil
@@ -213,6 +213,7 @@ func (a *API) statusWith(c *vault.Connection, scheme int) vault.Status {
 	return vault.Active
 }
 
+// delete deletes what a user has stored, also for an API that is not there any more.
 func (c *call) delete() (*answer, error) {
 	if _, err := c.known(); err != nil {
 		return nil, err
@@ -237,7 +238,7 @@ const revokeTimeout = 5 * time.Second
 // revoke has the authorization server forget what a connection had from it. If that
 // fails, the connection is deleted all the same.
 func (c *call) revoke(deleted *vault.Connection) {
-	if c.api.oauth == nil {
+	if c.api == nil || c.api.oauth == nil {
 		return
 	}
 	if rec, err := c.api.record(deleted); err == nil {

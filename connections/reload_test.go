@@ -62,6 +62,7 @@ func TestConfigChanges(t *testing.T) {
 	a := newAPI(t, nil)
 	e := start(t, a.block("crm", "auth bearer"))
 	id := e.connected("alice", "crm", `{"name":"mine","credentials":[{"type":"bearer","token":"t0ken"}]}`)
+	second := e.connected("alice", "crm", `{"name":"second","credentials":[{"type":"bearer","token":"t0ken"}]}`)
 	test := func(stage any) {
 		t.Helper()
 		if result, _ := e.tested("alice", "crm", id); result["stage"] != stage {
@@ -81,6 +82,10 @@ func TestConfigChanges(t *testing.T) {
 	e.load(a.block("other", "auth bearer"))
 	e.call("alice", "GET", id, "/x", "").is(t, http.StatusNotFound, "api_unknown")
 	e.do("alice", "GET", placeOf("crm", id), "").is(t, http.StatusNotFound, "connector_unknown")
+	e.do("bob", "DELETE", placeOf("crm", second), "").is(t, http.StatusNotFound, "connection_unknown")
+	e.do("alice", "DELETE", placeOf("other", second), "").is(t, http.StatusNotFound, "connection_unknown")
+	e.do("alice", "DELETE", placeOf("crm", second), "").is(t, http.StatusNoContent, "")
+	e.do("alice", "DELETE", placeOf("crm", second), "").is(t, http.StatusNotFound, "connection_unknown")
 	if len(a.seen()) > 0 {
 		t.Error("the API was asked")
 	}

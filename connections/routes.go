@@ -23,6 +23,10 @@ type operation struct {
 	run  func(*call) (*answer, error)
 }
 
+// deletion is the one operation that also is for connectors which are not there any
+// more.
+const deletion = "delete"
+
 // route is a path of the API and its operations, by method.
 type route struct {
 	path    string
@@ -47,7 +51,7 @@ var routes = []route{
 		http.MethodGet:    {"get", (*call).get},
 		http.MethodHead:   {"get", (*call).get},
 		http.MethodPut:    {"update", (*call).update},
-		http.MethodDelete: {"delete", (*call).delete},
+		http.MethodDelete: {deletion, (*call).delete},
 	}},
 	{"/connectors/{connector}/connections/{connection}/credentials/{credential}", map[string]operation{
 		http.MethodPut: {"update_credential", (*call).updateCredential},
@@ -111,7 +115,7 @@ type call struct {
 	owner   string
 	session bool              // as a principal has it
 	params  map[string]string // of the path
-	api     *API              // that the path names
+	api     *API              // that the path names; nil: it names none, or one that is not there any more
 	id      string            // of the connection
 }
 
@@ -163,7 +167,7 @@ func (c *call) run(asked operation) (*answer, error) {
 		}
 	}
 	if name, named := c.params["connector"]; named {
-		if c.api = c.handler.APIs[name]; c.api == nil {
+		if c.api = c.handler.APIs[name]; c.api == nil && asked.name != deletion {
 			return nil, errConnector
 		}
 	}
