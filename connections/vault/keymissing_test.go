@@ -44,7 +44,7 @@ func TestKeyMissing(t *testing.T) {
 		for range 10 {
 			_, _ = behind.Find(t.Context(), moved)
 		}
-	}); got > 1 {
+	}); got > 3 { // the changes before may be told of meanwhile
 		t.Errorf("%d reads", got)
 	}
 	if logged := behind.logged(); !strings.Contains(logged, moved) || !strings.Contains(logged, "not in encryption_keys: key ") {

@@ -63,7 +63,7 @@ func moved(d *database) {
 				_, err := n.Find(n.Context(), mine.ID)
 				is(n, what, err, ErrUnreadable)
 			}
-		}); got != 1 {
+		}); got < 1 || got > 3 { // the changes before may be told of meanwhile
 			n.Errorf("%s: %d reads", what, got)
 		}
 		if logged := n.logged(); !strings.Contains(logged, mine.ID) || strings.Contains(logged, "planted") {
