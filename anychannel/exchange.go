@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/f737063d/caddy-connector/datastore"
-	"github.com/f737063d/caddy-connector/internal/appcall"
 	"github.com/f737063d/caddy-connector/internal/caller"
 	"github.com/f737063d/caddy-connector/internal/egress"
 )
@@ -179,7 +178,7 @@ func (ex *exchange) post(target *url.URL, clientData []byte) (*answer, *refusal)
 		Header: http.Header{
 			"Accept":       {"application/json"},
 			"Content-Type": {ex.instance.prefix.contentType()},
-			"User-Agent":   {appcall.UserAgent},
+			"User-Agent":   {egress.UserAgent},
 		},
 		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload)),
 		// for a connection that the service closed before anything was written

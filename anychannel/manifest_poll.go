@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/f737063d/caddy-connector/internal/appcall"
 	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
@@ -195,7 +194,7 @@ func (p *poller) fetch(ctx context.Context) (endpoint, *manifest, error) {
 func (p *poller) get(ctx context.Context, at endpoint) ([]byte, *endpoint, error) {
 	request := (&http.Request{
 		Method: http.MethodGet, URL: at.url, Host: at.url.Host,
-		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {appcall.UserAgent}},
+		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {egress.UserAgent}},
 	}).WithContext(ctx)
 	res, err := p.client.RoundTrip(request)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/f737063d/caddy-connector/connections/credential"
 	"github.com/f737063d/caddy-connector/connections/target"
 	"github.com/f737063d/caddy-connector/connections/vault"
-	"github.com/f737063d/caddy-connector/internal/appcall"
+	"github.com/f737063d/caddy-connector/internal/egress"
 	"github.com/f737063d/caddy-connector/internal/proxyerror"
 )
 
@@ -192,7 +192,7 @@ func newTestRequest(ctx context.Context, method string, location *url.URL) (*htt
 	}
 	r.URL, r.Host = location, ""
 	r.Header.Set("Accept", "application/json, */*;q=0.5")
-	r.Header.Set("User-Agent", appcall.UserAgent)
+	r.Header.Set("User-Agent", egress.UserAgent)
 	return r, nil
 }
 

@@ -20,9 +20,6 @@ import (
 	"github.com/f737063d/caddy-connector/internal/secret"
 )
 
-// UserAgent is how the edge presents itself.
-const UserAgent = egress.UserAgent
-
 // Expand puts values into a URL, percent-encoded where they stand. The pairs
 // are placeholders, such as {user_id}, and their values, which have visible
 // ASCII characters only. A value that makes dot segments of a path is an error.
@@ -108,7 +105,7 @@ func NewHeaders(repl *caddy.Replacer, user string, configured map[string]string,
 
 // For returns the header of a request on behalf of a user.
 func (h Headers) For(user string) http.Header {
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {UserAgent}}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {egress.UserAgent}}
 	for name, value := range h.own {
 		header[name] = []string{value.Reveal()}
 	}

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/f737063d/caddy-connector/internal/egress"
 )
 
 func TestExpand(t *testing.T) {
@@ -57,7 +59,7 @@ func TestHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := http.Header{"Accept": {"text/csv"}, "User-Agent": {UserAgent}, "Authorization": {"Bearer t0ken"}, "X-User": {"alice"}}
+	want := http.Header{"Accept": {"text/csv"}, "User-Agent": {egress.UserAgent}, "Authorization": {"Bearer t0ken"}, "X-User": {"alice"}}
 	got := h.For("alice")
 	for name, values := range want {
 		if !slices.Equal(got[name], values) {
