@@ -105,12 +105,5 @@ func drain(res *http.Response) {
 // pause waits, and reports whether the client still does.
 func (ex *exchange) pause(r *http.Request, wait time.Duration) bool {
 	ex.watch.Pause()
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
+	return sleep(r.Context(), wait)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/f737063d/caddy-connector/connections/credential"
+	"github.com/f737063d/caddy-connector/connections/oauth"
 )
 
 // maxScopes is how many scopes are told of.
@@ -24,7 +25,7 @@ func (a *API) scopesMissing(res *http.Response, token credential.Token) []string
 	}
 	var missing []string
 	for _, scope := range asked {
-		if isScope(scope) && !slices.Contains(granted, scope) && !slices.Contains(missing, scope) && len(missing) < maxScopes {
+		if len(scope) <= maxName && oauth.IsScope(scope) && !slices.Contains(granted, scope) && !slices.Contains(missing, scope) && len(missing) < maxScopes {
 			missing = append(missing, scope)
 		}
 	}
@@ -47,9 +48,4 @@ func scopesAsked(h http.Header) (scopes []string) {
 // them.
 func splitScopes(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' })
-}
-
-// isScope reports whether a text can be a scope (RFC 6749, section 3.3).
-func isScope(text string) bool {
-	return len(text) <= maxName && strings.IndexFunc(text, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) < 0
 }

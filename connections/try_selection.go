@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/f737063d/caddy-connector/connections/openapi"
 	"github.com/f737063d/caddy-connector/internal/strictjson"
@@ -96,7 +95,7 @@ func readParameters(encoded json.RawMessage, of openapi.Operation) (map[string]s
 	given := make(map[string]string, len(members))
 	for name, member := range members {
 		value, ok := strictjson.Text(member)
-		if !ok || !of.Takes(name) || value == "" || len(value) > openapi.MaxValue || strings.ContainsFunc(value, unicode.IsControl) {
+		if !ok || !of.Takes(name) || !openapi.IsValue(value) {
 			return nil, errParameters
 		}
 		given[name] = value

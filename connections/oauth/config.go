@@ -209,10 +209,14 @@ func checkURL(name, raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkScopes checks the form of scopes (RFC 6749, section 3.3).
+// IsScope reports whether a text can be a scope (RFC 6749, section 3.3).
+func IsScope(text string) bool {
+	return text != "" && isPrintable(text) && !strings.ContainsAny(text, ` "\`)
+}
+
 func checkScopes(scopes []string) error {
 	for _, scope := range scopes {
-		if scope == "" || !isPrintable(scope) || strings.ContainsAny(scope, ` "\`) {
+		if !IsScope(scope) {
 			return errors.New("a scope must be of visible ASCII characters, without quotes and backslashes")
 		}
 	}

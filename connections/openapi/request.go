@@ -105,12 +105,14 @@ func (o Operation) Request(given map[string]string, filled func(in, name string)
 	return r, nil
 }
 
+// IsValue reports whether a text can be the value of a parameter.
+func IsValue(text string) bool {
+	return text != "" && len(text) <= MaxValue && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
 // isSent reports whether a parameter can be sent with a value.
 func (p parameter) isSent(value string) bool {
-	if value == "" || len(value) > MaxValue || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-		return false
-	}
-	return p.in == "path" || p.in == "query" || p.in == "header" && httpguts.ValidHeaderFieldName(p.name)
+	return IsValue(value) && (p.in == "path" || p.in == "query" || p.in == "header" && httpguts.ValidHeaderFieldName(p.name))
 }
 
 // expand puts values into a path whose braces are in pairs. A variable without
