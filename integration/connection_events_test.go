@@ -8,6 +8,17 @@ import (
 	_ "github.com/f737063d/caddy-connector/connections"
 )
 
+// hearing has users subscribe to what becomes of their connections.
+const hearing = `
+		subscriptions {
+			user {http.request.header.X-User}
+			event_types task.create
+			resource task {
+				public
+			}
+			allow_http
+		}`
+
 // Who has a webhook for their connections learns of each that is made or deleted,
 // and of nobody else's.
 func TestEventsOfConnections(t *testing.T) {
@@ -24,14 +35,7 @@ func TestEventsOfConnections(t *testing.T) {
 				auth bearer
 			}
 		}
-		subscriptions {
-			user {http.request.header.X-User}
-			event_types task.create
-			resource task {
-				public
-			}
-			allow_http
-		}
+`+hearing+`
 	}
 }`)
 		const all = "/api/connect/v1/connectors/crm/connections"

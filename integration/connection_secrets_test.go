@@ -57,14 +57,7 @@ func TestEventsOfConnectionsHaveNoSecrets(t *testing.T) {
 				auth bearer
 			}
 		}
-		subscriptions {
-			user {http.request.header.X-User}
-			event_types task.create
-			resource task {
-				public
-			}
-			allow_http
-		}
+`+hearing+`
 	}
 }`)
 		const connectors = "/api/connect/v1/connectors/"
