@@ -203,7 +203,9 @@ func TestAtTheSameTime(t *testing.T) {
 				t.Errorf("without credentials: %s", pending.text)
 			}
 			e.do("alice", "PUT", placeOf("two", id), pending.text).is(t, http.StatusOK, "")
-			together(put("0", `{"type":"api_key","value":"k"}`), put("1", `{"type":"basic","username":"u"}`))
+			if got := together(put("0", `{"type":"api_key","value":"k"}`), put("1", `{"type":"basic","username":"u"}`)); !reflect.DeepEqual(got, []int{200, 200}) {
+				t.Errorf("both credentials: %v", got)
+			}
 			if got := e.do("alice", "GET", placeOf("two", id), ""); !strings.Contains(got.text, `"status":"active","credentials":[{"type":"api_key"},{"type":"basic"}]`) {
 				t.Errorf("with both credentials: %s", got.text)
 			}

@@ -23,10 +23,11 @@ var errAbandoned = errors.New("the function did not return")
 
 // write is one function on its way into a group.
 type write struct {
-	state atomic.Int32
-	begin chan *Tx   // its turn
-	ended chan error // what it returned
-	done  chan error // how its group, or its turn, ended
+	state   atomic.Int32
+	begin   chan *Tx   // its turn
+	ended   chan error // what it returned
+	outcome error      // of its savepoint
+	done    chan error // how its group, or its turn, ended
 }
 
 const (
@@ -137,47 +138,55 @@ func (g *group) commit(first *write, expected int) int {
 	}
 	started := time.Now()
 	patience := linger
-	var done []*write
+	var ran []*write
+	succeeded := 0
 	var lost error
-	for w := first; w != nil; w = g.next(len(done), expected, started, &patience) {
+	for w := first; w != nil; w = g.next(succeeded, expected, started, &patience) {
 		if !w.state.CompareAndSwap(waiting, begun) {
 			continue
 		}
-		var err error
-		if err, lost = g.runOne(w); err == nil {
-			done = append(done, w)
-			continue
-		}
-		w.done <- err
-		if lost != nil {
+		ran = append(ran, w)
+		if lost = g.runOne(w); lost != nil {
 			break // before the next is taken from the queue
 		}
+		if w.outcome == nil {
+			succeeded++
+		}
 	}
-	err := g.end(len(done), lost)
-	for _, w := range done {
-		w.done <- err
-	}
-	return min(len(done)+len(g.queue), groupMax)
+	g.tell(ran, g.end(succeeded, lost), lost != nil)
+	return min(succeeded+len(g.queue), groupMax)
 }
 
-// runOne runs a function in a savepoint. It returns the function's error, and
-// why the transaction of the whole group is lost, if it is.
-func (g *group) runOne(w *write) (err, lost error) {
+// tell tells the callers of a group how it ended. Also those whose functions refused
+// learn it only then: what they saw may have been another's of the group, which nobody
+// can read before, and which is not so if the group fails. A group that is lost is so
+// because of the last one.
+func (g *group) tell(ran []*write, err error, lost bool) {
+	for i, w := range ran {
+		if err != nil && !(lost && i == len(ran)-1) {
+			w.outcome = err
+		}
+		w.done <- w.outcome
+	}
+}
+
+// runOne runs a function in a savepoint. It returns why the transaction of the whole
+// group is lost, if it is.
+func (g *group) runOne(w *write) (lost error) {
 	if lost := g.exec("SAVEPOINT w"); lost != nil {
-		return lost, lost
+		w.outcome = lost
+		return lost
 	}
 	w.begin <- &Tx{dialect: SQLite, on: g.conn}
-	if err := <-w.ended; err != nil {
+	if w.outcome = <-w.ended; w.outcome != nil {
 		// SQLite may have rolled back everything: with a full disk it does
 		if g.exec("ROLLBACK TO w") != nil || g.exec("RELEASE w") != nil {
-			return err, err
+			return w.outcome
 		}
-		return err, nil
+		return nil
 	}
-	if lost := g.exec("RELEASE w"); lost != nil {
-		return lost, lost
-	}
-	return nil, nil
+	w.outcome = g.exec("RELEASE w")
+	return w.outcome
 }
 
 // next returns the function to run next, or nil if the group is to be

@@ -176,6 +176,49 @@ func TestGroupCommitFails(t *testing.T) {
 	}
 }
 
+// What a function has seen of its group's, everybody can read once it has returned:
+// who tries again after an ErrStale must not meet what made it stale.
+func TestGroupRefusal(t *testing.T) {
+	db := run(t, inFile(t)).db
+	release := busy(t, db)
+	refused := errors.New("there is one already")
+	answered := make(chan error, 1)
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := insert(t.Context(), db, 1, "x"); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "the first waits", func() bool { return queued(db) == 1 })
+	all.Go(func() {
+		answered <- db.Write(t.Context(), func(ctx context.Context, tx *Tx) error {
+			var n int
+			if err := tx.QueryRow(ctx, "SELECT count(*) FROM test_rows").Scan(&n); err != nil || n == 0 {
+				return err
+			}
+			return refused
+		})
+	})
+	eventually(t, "the second waits", func() bool { return queued(db) == 2 })
+	all.Go(func() {
+		if err := db.Write(t.Context(), func(context.Context, *Tx) error {
+			select {
+			case err := <-answered:
+				if n := count(t, db); !errors.Is(err, refused) || n != 1 {
+					t.Errorf("%v, and then there are %d rows", err, n)
+				}
+			case <-time.After(100 * time.Millisecond):
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "the third waits", func() bool { return queued(db) == 3 })
+	release()
+	all.Wait()
+}
+
 // With a full disk, SQLite rolls back the whole transaction. Nobody in it is
 // told otherwise, and what comes later is not written outside of one.
 func TestGroupFullDisk(t *testing.T) {
