@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -44,6 +46,7 @@ func (id keyID) String() string { return hex.EncodeToString(id[:]) }
 type key struct {
 	id   keyID
 	aead cipher.AEAD
+	uses prometheus.Counter // each with a random nonce
 }
 
 // KeyRing seals what must not be read in the database, and opens it. Its first
@@ -80,6 +83,7 @@ func newKeyRing(texts ...string) (*KeyRing, error) {
 		if k.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
 			return nil, err
 		}
+		k.uses = seals.WithLabelValues(k.id.String())
 		ring.keys = append(ring.keys, k)
 	}
 	if len(ring.keys) == 0 {
@@ -99,6 +103,7 @@ func (r *KeyRing) find(id keyID) *key {
 // belongs, such as table, column and row: only with the same can it be opened.
 func (r *KeyRing) Seal(plaintext, additionalData []byte) []byte {
 	first := r.keys[0]
+	first.uses.Inc()
 	sealed := make([]byte, 0, headerSize+len(plaintext)+first.aead.Overhead())
 	sealed = append(append(sealed, sealedVersion), first.id[:]...)
 	return first.aead.Seal(sealed, nil, plaintext, bound(sealed[:headerSize], additionalData))

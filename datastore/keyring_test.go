@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -65,6 +66,23 @@ func TestKeyRing(t *testing.T) {
 		}
 		if open.want == ErrMalformed && old.Current(open.sealed) {
 			t.Errorf("%s: current", name)
+		}
+	}
+}
+
+// An operator sees how worn a key is.
+func TestKeyRingCounts(t *testing.T) {
+	used, unused := NewKey(), NewKey()
+	ring := ringOf(t, used+" "+unused)
+	for range 3 {
+		sealed := ring.Seal([]byte("secret"), nil)
+		if _, err := ring.Open(sealed, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []float64{3, 0} {
+		if got := testutil.ToFloat64(seals.WithLabelValues(ring.keys[i].id.String())); got != want {
+			t.Errorf("key %d: %v uses, want %v", i+1, got, want)
 		}
 	}
 }

@@ -26,7 +26,14 @@ var (
 		Buckets:   prometheus.ExponentialBuckets(0.0001, 2.5, 10),
 	})
 
-	collectors = []prometheus.Collector{commitSize, commitDuration, readiness{}}
+	seals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "connector",
+		Name:      "sealed_total",
+		Help:      "Secrets that this process has sealed with a key, which wears out with 2^32 (NIST SP 800-38D, section 8.3).",
+	}, []string{"key"})
+
+	collectors = []prometheus.Collector{commitSize, commitDuration, seals, readiness{}}
 
 	databaseReady = prometheus.NewDesc("caddy_connector_database_ready",
 		"Whether the database can be used: 1 or 0.", []string{"driver"}, nil)
