@@ -48,6 +48,7 @@ func (q *queue) Waiting(ctx context.Context) ([]delivery.Due, error) {
 	return waiting, rows.Err()
 }
 
+// claim has its limit in a sum for the sake of SQLite, as findCandidates.
 var claim = map[datastore.Dialect]string{
 	datastore.SQLite:     claimWith(""),
 	datastore.PostgreSQL: claimWith("FOR UPDATE SKIP LOCKED"),
@@ -56,14 +57,14 @@ var claim = map[datastore.Dialect]string{
 func claimWith(lock string) string {
 	return `UPDATE connector_deliveries SET node = $1 WHERE id IN (
 			SELECT id FROM connector_deliveries WHERE subscription_id = $2 AND state = 0 AND node IS NULL AND due <= $3
-			ORDER BY due, id LIMIT $4 ` + lock + `)
+			ORDER BY due, id LIMIT $4 + 0 ` + lock + `)
 		RETURNING id, event_id, attempts, tries, since`
 }
 
 // claimHead is claim for an ordered subscription: only the oldest deliveries, and
 // none behind one that is not due, or that another node has.
 const claimHead = `UPDATE connector_deliveries SET node = $1 WHERE node IS NULL AND id IN (
-		SELECT id FROM connector_deliveries WHERE subscription_id = $2 AND state = 0 ORDER BY id LIMIT $4)
+		SELECT id FROM connector_deliveries WHERE subscription_id = $2 AND state = 0 ORDER BY id LIMIT $4 + 0)
 	AND NOT EXISTS (SELECT 1 FROM connector_deliveries AS head WHERE head.subscription_id = $2 AND head.state = 0
 		AND (head.due > $3 OR head.node IS NOT NULL AND head.node <> $1) AND head.id <= connector_deliveries.id)
 	RETURNING id, event_id, attempts, tries, since`

@@ -50,9 +50,10 @@ func scanCandidate(row datastore.Scanner, before ...any) (c candidate, err error
 }
 
 // findCandidates is of a JSON array of interests, each of which is a number in
-// the result, in whose order rows are.
+// the result, in whose order rows are. SQLite would plan a bare LIMIT $3 for its value, and so
+// prepare the statement again whenever it is run.
 var findCandidates = map[datastore.Dialect]string{
-	datastore.SQLite: candidatesFrom("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key") + " ORDER BY k.rowid LIMIT $3",
+	datastore.SQLite: candidatesFrom("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key") + " ORDER BY k.rowid LIMIT $3 + 0",
 	// the resources' ids stand there once more: of a join alone PostgreSQL may
 	// think that it finds most of the table, and read all of it; and that is not
 	// to be planned for the limit
