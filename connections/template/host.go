@@ -122,11 +122,11 @@ func isOwned(suffix string) bool {
 }
 
 func isAddress(host string) bool {
-	inner, bracketed := strings.CutPrefix(host, "[")
+	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
 	if bracketed {
-		inner = strings.TrimSuffix(inner, "]")
+		host = host[1 : len(host)-1]
 	}
-	addr, err := netip.ParseAddr(inner)
+	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Zone() == "" && addr.Is6() == bracketed && !addr.Is4In6()
 }
 

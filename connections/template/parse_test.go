@@ -28,6 +28,7 @@ func TestSyntax(t *testing.T) {
 		"https://0x7f.1":                     9,
 		"https://::1":                        9,
 		"https://[::1":                       9,
+		"https://[:::1":                      9,
 		"https://::1]":                       9,
 		"https://[fe80::1%25eth0]":           17,
 		"https://[::ffff:127.0.0.1]":         9,
