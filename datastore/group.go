@@ -173,9 +173,8 @@ func (g *group) tell(ran []*write, err error, lost bool) {
 // runOne runs a function in a savepoint. It returns why the transaction of the whole
 // group is lost, if it is.
 func (g *group) runOne(w *write) (lost error) {
-	if lost := g.exec("SAVEPOINT w"); lost != nil {
-		w.outcome = lost
-		return lost
+	if w.outcome = g.exec("SAVEPOINT w"); w.outcome != nil {
+		return w.outcome
 	}
 	w.begin <- &Tx{dialect: SQLite, on: g.conn}
 	if w.outcome = <-w.ended; w.outcome != nil {

@@ -50,8 +50,8 @@ func scanCandidate(row datastore.Scanner, before ...any) (c candidate, err error
 }
 
 // findCandidates is of a JSON array of interests, each of which is a number in
-// the result, in whose order rows are. SQLite would plan a bare LIMIT $3 for its value, and so
-// prepare the statement again whenever it is run.
+// the result, in whose order rows are. A bare LIMIT $3 SQLite would plan for its
+// value, and so prepare the statement again whenever it is run.
 var findCandidates = map[datastore.Dialect]string{
 	datastore.SQLite: candidatesFrom("json_each($1) AS k CROSS JOIN connector_subscriptions", "k.key") + " ORDER BY k.rowid LIMIT $3 + 0",
 	// the resources' ids stand there once more: of a join alone PostgreSQL may
